@@ -1,0 +1,2 @@
+//! The holotype command.
+fn main() {}

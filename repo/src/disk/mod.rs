@@ -1,0 +1,98 @@
+//! Disks as the pipelines see them: where a backup reads and a restore writes.
+
+use serde::Serialize;
+use std::io;
+
+/// Size and sectors of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Geometry {
+    /// Length in bytes; absent where it shows only at the end (a stream).
+    pub bytes: Option<u64>,
+    /// Logical sector size in bytes, 512 or 4096; 512 for files.
+    pub logical_sector_bytes: u32,
+    /// Physical sector size in bytes.
+    pub physical_sector_bytes: u32,
+}
+
+/// What is known of the disk behind a source. All optional: files have none of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceIdentity {
+    /// Path or `-`, as it was given.
+    pub path: String,
+    /// Model name that the device reports.
+    pub model: Option<String>,
+    /// Serial number that the device reports.
+    pub serial: Option<String>,
+    /// Bus and port, for instance `ata-1`, as the operating system tells it.
+    pub bus: Option<String>,
+    /// Name of the host that reads it.
+    pub host: Option<String>,
+    /// Where it, or a partition of it, is mounted read-write.
+    pub mounted_read_write_at: Vec<String>,
+}
+
+/// Something that can be backed up.
+pub trait Source: Send + Sync {
+    /// Size and sectors.
+    fn geometry(&self) -> Geometry;
+
+    /// What is known of the disk.
+    fn identity(&self) -> SourceIdentity;
+
+    /// Reads into `buffer` from `offset_bytes` on and returns how many bytes came; less than asked
+    /// is allowed, 0 is the end. A stream is only asked for the offset where it stands.
+    ///
+    /// # Errors
+    /// What the operating system says; an `EIO` leaves the bytes after it readable.
+    fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Tells that `length_bytes` from `offset_bytes` will be read soon.
+    fn will_need(&self, _offset_bytes: u64, _length_bytes: u64) {}
+
+    /// Whether it can be read a second time.
+    fn can_reread(&self) -> bool {
+        true
+    }
+}
+
+/// In which order a target takes its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOrder {
+    /// At any place, from several threads.
+    Any,
+    /// From the first byte to the last, without gaps (standard output).
+    Ascending,
+}
+
+/// Something that an image can be restored to.
+pub trait Target: Send + Sync {
+    /// In which order it takes writes.
+    fn order(&self) -> WriteOrder;
+
+    /// Makes it ready for an image of `image_bytes`; called once before any write.
+    ///
+    /// # Errors
+    /// `TargetRefused` where it is too small.
+    fn prepare(&self, image_bytes: u64) -> crate::Result<()>;
+
+    /// Writes all of `data` at `offset_bytes`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Makes `length_bytes` from `offset_bytes` read as zeros.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn write_zeros(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()>;
+
+    /// Everything written is durable when it returns.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn finish(&self) -> io::Result<()>;
+
+    /// Where it is, for messages.
+    fn describe(&self) -> String;
+}

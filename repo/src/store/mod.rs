@@ -1,0 +1,104 @@
+//! Where a repository's objects live.
+//!
+//! Every object is immutable and is named by an [`ObjectKey`]. A store keeps whole objects; no
+//! step of a repository's safety depends on more than the [`Store`] trait says.
+
+mod key;
+
+pub use key::{Folder, ObjectKey};
+
+use crate::error::Result;
+use std::ops::Range;
+
+/// What [`Store::put`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object was not there and is there now, durably.
+    Stored,
+    /// The same bytes stood there already (compared, not believed), and are durable.
+    AlreadyPresent,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A place for immutable objects. `store::conformance` tests every implementation.
+///
+/// Errors use the kinds `NotFound`, `AlreadyExists`, `NoSpace`, `PermissionDenied` and `Io`, and
+/// name the object.
+pub trait Store: Send + Sync {
+    /// Stores the concatenation of `parts` under `key`. When it returns, data and name are durable;
+    /// until then, no reader sees any part of it, also after a crash.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where other bytes stand under that name (they stay).
+    fn put(&self, key: &ObjectKey, parts: &[&[u8]]) -> Result<Put>;
+
+    /// The whole object.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    fn get(&self, key: &ObjectKey) -> Result<Vec<u8>> {
+        let bytes = self.size(key)?;
+        self.get_range(key, 0..bytes)
+    }
+
+    /// The bytes `range` of the object, exactly: a range that ends after the object's end is an
+    /// error of kind `Damaged`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Damaged`.
+    fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>>;
+
+    /// The object's length in bytes.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    fn size(&self, key: &ObjectKey) -> Result<u64>;
+
+    /// Every object of `folder`, in no order. Objects that come or go meanwhile may be in it or not;
+    /// one that is there before and after is in it. Leftovers of interrupted puts are not.
+    ///
+    /// # Errors
+    /// Only where it could not look.
+    fn list(&self, folder: Folder) -> Result<Vec<ObjectInfo>>;
+
+    /// Removes the object, durably. An object that is not there is no error.
+    ///
+    /// # Errors
+    /// Where it could not be removed.
+    fn delete(&self, key: &ObjectKey) -> Result<()>;
+
+    /// Where it is, for messages.
+    fn describe(&self) -> String;
+}
+
+impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
+    fn put(&self, key: &ObjectKey, parts: &[&[u8]]) -> Result<Put> {
+        (**self).put(key, parts)
+    }
+    fn get(&self, key: &ObjectKey) -> Result<Vec<u8>> {
+        (**self).get(key)
+    }
+    fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>> {
+        (**self).get_range(key, range)
+    }
+    fn size(&self, key: &ObjectKey) -> Result<u64> {
+        (**self).size(key)
+    }
+    fn list(&self, folder: Folder) -> Result<Vec<ObjectInfo>> {
+        (**self).list(folder)
+    }
+    fn delete(&self, key: &ObjectKey) -> Result<()> {
+        (**self).delete(key)
+    }
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}
