@@ -1,1 +1,154 @@
-//!
+//! Compression of a frame's plaintext: zstd, or stored where that gains nothing.
+
+use crate::DecodeError;
+use zstd::bulk;
+
+/// How the body of a frame is compressed. The number is part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// As it is.
+    Stored = 0,
+    /// One zstd frame (RFC 8878).
+    Zstd = 1,
+}
+
+impl Method {
+    /// # Errors
+    /// Unsupported where the number is of no method known.
+    pub fn from_number(number: u8) -> Result<Self, DecodeError> {
+        match number {
+            0 => Ok(Method::Stored),
+            1 => Ok(Method::Zstd),
+            other => Err(DecodeError::unsupported("frame", format!("compression method {other}"))),
+        }
+    }
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// zstd with this level, 1 to 19.
+    Zstd(u8),
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Compression::Zstd(3)
+    }
+}
+
+/// Compresses frames, one after another.
+pub struct Compressor(Option<bulk::Compressor<'static>>);
+
+impl Compressor {
+    /// A compressor; levels outside of 1 to 19 are taken to the nearest.
+    pub fn new(compression: Compression) -> Self {
+        Self(match compression {
+            Compression::None => None,
+            Compression::Zstd(level) => {
+                let level = i32::from(level.clamp(1, 19));
+                Some(bulk::Compressor::new(level).expect("zstd knows the levels 1 to 19"))
+            }
+        })
+    }
+
+    /// Appends `plaintext` to `output`, compressed where that saves at least one byte in 32, else
+    /// as it is.
+    pub fn append(&mut self, plaintext: &[u8], output: &mut Vec<u8>) -> Method {
+        let start = output.len();
+        if let Some(compressor) = &mut self.0 {
+            let worth_it = plaintext.len() - plaintext.len() / 32;
+            output.resize(start + worth_it, 0);
+            // zstd fails where the result does not fit: then it is not worth it.
+            if let Ok(length) = compressor.compress_to_buffer(plaintext, &mut output[start..]) {
+                output.truncate(start + length);
+                return Method::Zstd;
+            }
+            output.truncate(start);
+        }
+        output.extend_from_slice(plaintext);
+        Method::Stored
+    }
+}
+
+/// Decompresses frames, one after another.
+pub struct Decompressor(bulk::Decompressor<'static>);
+
+impl Default for Decompressor {
+    fn default() -> Self {
+        Self(bulk::Decompressor::new().expect("a decompression context can be made"))
+    }
+}
+
+impl Decompressor {
+    /// Puts the plaintext of exactly `plaintext_bytes` into `output`, replacing what it holds. The
+    /// caller has bounded that length.
+    ///
+    /// # Errors
+    /// Damaged where the body is not such a plaintext.
+    pub fn decompress(
+        &mut self,
+        method: Method,
+        body: &[u8],
+        plaintext_bytes: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
+        output.clear();
+        let length = match method {
+            Method::Stored => {
+                output.extend_from_slice(&body[..body.len().min(plaintext_bytes + 1)]);
+                output.len()
+            }
+            Method::Zstd => {
+                output.resize(plaintext_bytes, 0);
+                self.0
+                    .decompress_to_buffer(body, &mut output[..])
+                    .map_err(|error| DecodeError::damaged("frame", format!("zstd: {error}")))?
+            }
+        };
+        if length != plaintext_bytes {
+            return Err(DecodeError::damaged("frame", format!("{length} bytes in place of {plaintext_bytes}")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(plaintext: &[u8], compression: Compression) -> (Method, usize) {
+        let mut body = vec![9];
+        let method = Compressor::new(compression).append(plaintext, &mut body);
+        assert_eq!(body[0], 9);
+        let mut output = vec![1, 2, 3];
+        Decompressor::default().decompress(method, &body[1..], plaintext.len(), &mut output).unwrap();
+        assert_eq!(output, plaintext);
+        (method, body.len() - 1)
+    }
+
+    #[test]
+    fn compressible_and_not() {
+        let text = b"one word and one word and ".repeat(1000);
+        let (method, length) = round_trip(&text, Compression::Zstd(3));
+        assert!(method == Method::Zstd && length < text.len() / 50);
+        assert_eq!(round_trip(&text, Compression::None), (Method::Stored, text.len()));
+        let noise: Vec<u8> = blake3::hash(b"x").as_bytes().iter().copied().collect();
+        assert_eq!(round_trip(&noise, Compression::Zstd(19)), (Method::Stored, 32));
+        round_trip(b"", Compression::Zstd(3));
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let mut body = Vec::new();
+        let method = Compressor::new(Compression::Zstd(3)).append(&[7; 1000], &mut body);
+        let mut output = Vec::new();
+        let mut decompressor = Decompressor::default();
+        assert!(decompressor.decompress(method, &body, 999, &mut output).is_err());
+        assert!(decompressor.decompress(method, &body, 1001, &mut output).is_err());
+        assert!(decompressor.decompress(Method::Stored, &body, body.len() - 1, &mut output).is_err());
+        assert!(decompressor.decompress(Method::Zstd, b"garbage", 5, &mut output).is_err());
+    }
+}
