@@ -238,6 +238,12 @@ impl OpenedFrame {
         self.plaintext.get(range.start as usize..range.end as usize)
     }
 
+    /// The chunks of these slots, which lie one after another.
+    pub fn chunks(&self, first_slot: u32, last_slot: u32) -> Option<&[u8]> {
+        let (first, last) = (self.chunks.get(first_slot as usize)?, self.chunks.get(last_slot as usize)?);
+        self.plaintext.get(first.start as usize..last.end as usize)
+    }
+
     /// Opens the frame in `bytes`, which is sealed for this origin; `bytes` is used up.
     ///
     /// # Errors

@@ -1,11 +1,35 @@
 //! The Holotype repository: backup and restore of whole disks.
+//!
+//! Objects live in a [`store`]. [`Repository`] backs a [`disk::Source`] up and restores an image to
+//! a [`disk::Target`]; [`os`] makes both from devices and files. Nothing here prints or exits; long
+//! work takes a [`Job`].
 
+pub mod backup;
 pub mod disk;
 pub mod error;
+pub mod image;
 pub mod index;
 pub mod job;
+pub mod keys;
+pub mod lease;
+pub mod manifest;
 pub mod os;
+pub mod pack;
+mod random;
+pub mod repository;
+pub mod restore;
+pub mod stats;
 pub mod store;
+pub mod verify;
 
+pub use backup::{BackupOptions, BackupReport, ParentChoice};
 pub use error::{Error, ErrorKind, Result};
+pub use holotype_core as core;
+pub use image::{Image, ImageSelector};
 pub use job::{CancelToken, Event, Job};
+pub use keys::{Credentials, NewKey, SlotInfo};
+pub use repository::{InitOptions, Repository, Trust};
+pub use restore::{RestoreOptions, RestoreReport};
+pub use stats::RepositoryStats;
+pub use store::Store;
+pub use verify::{Finding, VerifyOptions, VerifyReport};

@@ -3,6 +3,8 @@
 //! Truth is the packs; an index is disposable and is rebuilt from them. Every hit is a hint until
 //! its pack is known to be live.
 
+pub mod segment;
+
 use crate::error::Result;
 use holotype_core::{ChunkId, PackId, SegmentId, WriterId};
 

@@ -1,0 +1,57 @@
+//! What a backup is asked to do.
+
+use crate::image::ImageSelector;
+use holotype_core::compress::Compression;
+use holotype_core::secret::SecretBytes;
+
+/// Which image is looked at first for chunks that are stored already.
+#[derive(Debug, Clone, Default)]
+pub enum ParentChoice {
+    /// The newest image of the same name.
+    #[default]
+    Newest,
+    /// None.
+    None,
+    /// This one.
+    Image(ImageSelector),
+}
+
+/// Options of [`crate::Repository::backup`].
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// Name of the image, `[A-Za-z0-9._/-]+`.
+    pub name: String,
+    /// Tags, key and value.
+    pub tags: Vec<(String, String)>,
+    /// Where to look first.
+    pub parent: ParentChoice,
+    /// How hard to compress.
+    pub compression: Compression,
+    /// Keep every sector, without allocation maps. Today's only mode.
+    pub raw: bool,
+    /// Read, chunk and count, but store nothing.
+    pub dry_run: bool,
+    /// A password of the image's own, besides the repository's.
+    pub image_password: Option<SecretBytes>,
+    /// Threads that chunk and compress; by default one for each core.
+    pub threads: Option<usize>,
+    /// Take the least derivation cost allowed for the image password, for tests.
+    pub fast_derivation: bool,
+}
+
+impl BackupOptions {
+    /// Defaults, and this name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            tags: Vec::new(),
+            parent: ParentChoice::default(),
+            compression: Compression::default(),
+            raw: true,
+            dry_run: false,
+            image_password: None,
+            threads: None,
+            fast_derivation: false,
+        }
+    }
+}

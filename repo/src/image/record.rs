@@ -1,0 +1,376 @@
+//! The image object.
+//!
+//! In clear stands only what keeps the store in order: writer, sequence number, previous image,
+//! lease. Three envelopes follow: the manifest's root for who keeps house (reference key), a
+//! summary and the detail for who restores (content key). With an image password, the detail is
+//! sealed a second time under it.
+
+use crate::disk::{Geometry, SourceIdentity};
+use crate::error::{DecodeContext, Error, ErrorKind, Result};
+use crate::keys::Keyring;
+use crate::random;
+use bincode::{Decode, Encode};
+use holotype_core::header::ObjectKind;
+use holotype_core::kdf::KdfParameters;
+use holotype_core::key_slot::Extension;
+use holotype_core::seal::{self, NONCE_BYTES};
+use holotype_core::secret::Secret32;
+use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
+use holotype_core::{DecodeError, ImageId, LeaseId, NodeId, RepositoryId, WriterId, codec, subkey};
+use jiff::Timestamp;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+/// The objects `images/IMAGE`.
+pub const IMAGE: ObjectKind = ObjectKind { code: *b"imag", version: 1, name: "image" };
+
+/// Longest name of an image in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// Whether `name` is of the form `[A-Za-z0-9._/-]+`, at most 255 bytes.
+pub fn valid_name(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._/-".contains(&c);
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Whether key and value can be a tag: a key like a name, a value without control characters.
+pub fn valid_tag(key: &str, value: &str) -> bool {
+    valid_name(key) && value.len() <= 1024 && !value.chars().any(char::is_control)
+}
+
+/// What stands in clear, signed by the writer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ImageRecord {
+    /// Whose repository.
+    pub repository: RepositoryId,
+    /// Who wrote it.
+    pub writer: WriterId,
+    /// Number of this image among its writer's, from 1. Writers at work at once may give it twice.
+    pub sequence: u64,
+    /// The newest image that the writer knew of its own.
+    pub previous: Option<ImageId>,
+    /// The lease it was published under: revoked means not published.
+    pub lease: LeaseId,
+    /// Which of the repository's keys the envelopes are sealed to.
+    pub key_epoch: u32,
+    /// The manifest's root, sealed to the reference key.
+    pub sealed_root: Vec<u8>,
+    /// [`ImageSummary`], sealed to the content key.
+    pub sealed_summary: Vec<u8>,
+    /// [`ImageDetail`], or [`ProtectedDetail`] where there is an image password, sealed to the
+    /// content key.
+    pub sealed_detail: Vec<u8>,
+    /// Room for newer programs.
+    pub extensions: Vec<Extension>,
+}
+
+#[derive(Encode, Decode)]
+struct SignedImage {
+    record: Vec<u8>,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+/// What a listing shows.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ImageSummary {
+    pub name: String,
+    pub time_seconds: i64,
+    pub time_nanoseconds: i32,
+    pub source_bytes: u64,
+    pub protected: bool,
+    pub tags: Vec<(String, String)>,
+}
+
+/// Everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ImageDetail {
+    pub root: NodeId,
+    /// Under which the layouts are sealed and node ids keyed, where there is an image password.
+    pub image_secret: Option<[u8; 32]>,
+    pub logical_sector_bytes: u32,
+    pub physical_sector_bytes: u32,
+    pub source_path: String,
+    pub model: Option<String>,
+    pub serial: Option<String>,
+    pub bus: Option<String>,
+    pub host: Option<String>,
+    pub data_bytes: u64,
+    pub zero_bytes: u64,
+    pub free_bytes: u64,
+    pub unreadable: Vec<(u64, u64)>,
+    pub chunks: u64,
+    pub raw: bool,
+    pub parent: Option<ImageId>,
+    pub warnings: Vec<String>,
+    pub program: String,
+    pub extensions: Vec<Extension>,
+}
+
+/// A detail under an image password.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct ProtectedDetail {
+    pub kdf: KdfParameters,
+    pub nonce: [u8; NONCE_BYTES],
+    pub sealed: Vec<u8>,
+}
+
+/// The key from an image password.
+pub(crate) struct ImagePassword {
+    kdf: KdfParameters,
+    key: Secret32,
+}
+
+impl ImagePassword {
+    pub fn new(password: &[u8], fast_derivation: bool) -> Result<Self> {
+        let salt = random::bytes()?;
+        let kdf = if fast_derivation { KdfParameters::floor(salt) } else { KdfParameters::new(salt) };
+        Self::derive(kdf, password)
+    }
+
+    fn derive(kdf: KdfParameters, password: &[u8]) -> Result<Self> {
+        let slow = kdf.derive(password).about("image password")?;
+        Ok(Self { kdf, key: subkey::derive(subkey::IMAGE_PASSWORD, slow.expose()) })
+    }
+}
+
+fn envelope_data(repository: &RepositoryId, part: &str) -> Vec<u8> {
+    codec::encode(&(*repository, part.to_owned()))
+}
+
+const ROOT_PART: &str = "image root";
+const SUMMARY_PART: &str = "image summary";
+const DETAIL_PART: &str = "image detail";
+
+impl ImageRecord {
+    /// Seals an image's parts. Sequence, previous and lease are the caller's.
+    pub(crate) fn seal(
+        keyring: &Keyring,
+        (sequence, previous, lease): (u64, Option<ImageId>, LeaseId),
+        summary: &ImageSummary,
+        detail: &ImageDetail,
+        password: Option<&ImagePassword>,
+    ) -> Result<Self> {
+        let repository = keyring.repository();
+        let seal = |public: holotype_core::envelope::EnvelopePublicKey, part: &str, plaintext: &[u8]| {
+            public
+                .seal(&random::secret()?, &envelope_data(&repository, part), plaintext)
+                .ok_or_else(|| Error::new(ErrorKind::Damaged, "config", "its public key is none"))
+        };
+        let mut detail_bytes = Zeroizing::new(codec::encode(detail));
+        if let Some(password) = password {
+            let nonce = random::bytes()?;
+            let mut sealed = detail_bytes.to_vec();
+            seal::seal_in_place(&password.key, &nonce, repository.as_bytes(), &mut sealed);
+            *detail_bytes = codec::encode(&ProtectedDetail { kdf: password.kdf, nonce, sealed });
+        }
+        Ok(Self {
+            repository,
+            writer: keyring.writer(),
+            sequence,
+            previous,
+            lease,
+            key_epoch: keyring.key_epoch(),
+            sealed_root: seal(keyring.reference_public(), ROOT_PART, detail.root.as_bytes())?,
+            sealed_summary: seal(keyring.content_public(), SUMMARY_PART, &codec::encode(summary))?,
+            sealed_detail: seal(keyring.content_public(), DETAIL_PART, &detail_bytes)?,
+            extensions: Vec::new(),
+        })
+    }
+
+    /// The object's bytes, signed, and its name.
+    pub(crate) fn encode(&self, signing: &Signing) -> (ImageId, Vec<u8>) {
+        let record = codec::encode(self);
+        let signature = signing.sign(signature::IMAGE, &record);
+        let object = IMAGE.encode(&SignedImage { record, signature });
+        (ImageId(*blake3::hash(&object).as_bytes()), object)
+    }
+
+    /// Reads an image object and checks its signature.
+    ///
+    /// # Errors
+    /// Damaged, not authentic or unsupported.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let signed: SignedImage = IMAGE.decode(bytes)?;
+        let record: ImageRecord = codec::decode(IMAGE.name, &signed.record)?;
+        signature::verify(IMAGE.name, &record.writer, signature::IMAGE, &signed.record, &signed.signature)?;
+        Ok(record)
+    }
+
+    pub(crate) fn open_summary(&self, keyring: &Keyring) -> Result<ImageSummary> {
+        let plaintext = self.open(keyring, SUMMARY_PART, &self.sealed_summary)?;
+        codec::decode(IMAGE.name, &plaintext).about("image summary")
+    }
+
+    pub(crate) fn open_root(&self, keyring: &Keyring) -> Result<NodeId> {
+        let private = keyring
+            .reference_private()
+            .ok_or_else(|| Error::new(ErrorKind::NotAllowed, "image", "this key may not see references"))?;
+        let data = envelope_data(&self.repository, ROOT_PART);
+        let plaintext = private.open(IMAGE.name, &data, &self.sealed_root).about("image root")?;
+        let root = plaintext.as_slice().try_into().map_err(|_| DecodeError::damaged(IMAGE.name, "its root is none"));
+        Ok(NodeId(root.about("image root")?))
+    }
+
+    fn open(&self, keyring: &Keyring, part: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let private = keyring.content_private().ok_or_else(|| {
+            Error::new(ErrorKind::NotAllowed, "image", "a writer key may add images and open none")
+                .advise("use a full key")
+        })?;
+        private.open(IMAGE.name, &envelope_data(&self.repository, part), sealed).about(part)
+    }
+
+    pub(crate) fn open_detail(
+        &self,
+        keyring: &Keyring,
+        protected: bool,
+        password: Option<&[u8]>,
+    ) -> Result<ImageDetail> {
+        let plaintext = self.open(keyring, DETAIL_PART, &self.sealed_detail)?;
+        if !protected {
+            return codec::decode(IMAGE.name, &plaintext).about(DETAIL_PART);
+        }
+        let wrong = |why: &str| Error::new(ErrorKind::WrongPassword, "image", why);
+        let password = password.ok_or_else(|| {
+            wrong("it has a password of its own").advise("give it with --image-password-file")
+        })?;
+        let detail: ProtectedDetail = codec::decode(IMAGE.name, &plaintext).about(DETAIL_PART)?;
+        let key = ImagePassword::derive(detail.kdf, password)?.key;
+        let mut opened = Zeroizing::new(detail.sealed);
+        seal::open_in_place(IMAGE.name, &key, &detail.nonce, self.repository.as_bytes(), &mut opened)
+            .map_err(|_| wrong("its own password is another one"))?;
+        codec::decode(IMAGE.name, &opened).about(DETAIL_PART)
+    }
+}
+
+/// An image whose parts were opened.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenedImage {
+    pub id: ImageId,
+    pub summary: ImageSummary,
+    pub detail: ImageDetail,
+    pub record: ImageRecord,
+}
+
+impl OpenedImage {
+    pub fn image_secret(&self) -> Option<Secret32> {
+        self.detail.image_secret.map(Secret32::new)
+    }
+}
+
+/// An image as callers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Image {
+    /// Its id.
+    pub image: ImageId,
+    /// Its name; several images may have it.
+    pub name: String,
+    /// When the backup began, by the writer's clock.
+    pub time: Timestamp,
+    /// Length of the disk in bytes.
+    pub source_bytes: u64,
+    /// Tags.
+    pub tags: std::collections::BTreeMap<String, String>,
+    /// Whether it has a password of its own.
+    pub protected: bool,
+    /// Who wrote it.
+    pub writer: WriterId,
+    /// What only the opened image tells.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// What only an opened image tells.
+#[derive(Debug, Clone, Serialize)]
+pub struct Detail {
+    /// Size and sectors of the source.
+    pub geometry: Geometry,
+    /// What was known of the source.
+    pub source: SourceIdentity,
+    /// Bytes in chunks.
+    pub data_bytes: u64,
+    /// Bytes in zero runs.
+    pub zero_bytes: u64,
+    /// Bytes not in use by any filesystem.
+    pub free_bytes: u64,
+    /// Bytes that could not be read.
+    pub unreadable_bytes: u64,
+    /// Ranges that could not be read, as offset and length in bytes.
+    pub unreadable: Vec<(u64, u64)>,
+    /// References to chunks.
+    pub chunks: u64,
+    /// Whether every sector was kept, without allocation maps.
+    pub raw: bool,
+    /// The image that it was compared with.
+    pub parent: Option<ImageId>,
+    /// What the backup warned of.
+    pub warnings: Vec<String>,
+    /// Name and version of the program that made it.
+    pub program: String,
+}
+
+impl ImageSummary {
+    pub fn time(&self) -> Timestamp {
+        Timestamp::new(self.time_seconds, self.time_nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl Image {
+    pub(crate) fn new(
+        image: ImageId,
+        record: &ImageRecord,
+        summary: &ImageSummary,
+        detail: Option<&ImageDetail>,
+    ) -> Self {
+        Self {
+            image,
+            name: summary.name.clone(),
+            time: summary.time(),
+            source_bytes: summary.source_bytes,
+            tags: summary.tags.iter().cloned().collect(),
+            protected: summary.protected,
+            writer: record.writer,
+            detail: detail.map(|detail| Detail {
+                geometry: Geometry {
+                    bytes: Some(summary.source_bytes),
+                    logical_sector_bytes: detail.logical_sector_bytes,
+                    physical_sector_bytes: detail.physical_sector_bytes,
+                },
+                source: SourceIdentity {
+                    path: detail.source_path.clone(),
+                    model: detail.model.clone(),
+                    serial: detail.serial.clone(),
+                    bus: detail.bus.clone(),
+                    host: detail.host.clone(),
+                    mounted_read_write_at: Vec::new(),
+                },
+                data_bytes: detail.data_bytes,
+                zero_bytes: detail.zero_bytes,
+                free_bytes: detail.free_bytes,
+                unreadable_bytes: detail.unreadable.iter().map(|(_, bytes)| bytes).sum(),
+                unreadable: detail.unreadable.clone(),
+                chunks: detail.chunks,
+                raw: detail.raw,
+                parent: detail.parent,
+                warnings: detail.warnings.clone(),
+                program: detail.program.clone(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags() {
+        for good in ["a", "lab-3/pc-07", "A.b_c", &"x".repeat(255)] {
+            assert!(valid_name(good), "{good}");
+        }
+        for bad in ["", "a b", "a@b", "é", "a\n", &"x".repeat(256)] {
+            assert!(!valid_name(bad), "{bad}");
+        }
+        assert!(valid_tag("room", "3 left"));
+        assert!(!valid_tag("", "x") && !valid_tag("room", "a\nb"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Leases: a writer, restore or verify says that it is at work, so that a pruner waits for it.
+//!
+//! A lease is a row of objects `leases/ID-COUNTER`, one for each heartbeat, each signed by its
+//! holder; `leases/ID-revoked` ends it for ever. No clock is compared: a pruner watches whether
+//! the counter moves on its own monotonic clock. docs/LOCKING.md has the table.
+
+mod heartbeat;
+
+pub(crate) use heartbeat::{HeldLease, LeaseState};
+
+use crate::error::{DecodeContext, Error, ErrorKind, Result};
+use crate::store::{Folder, ObjectKey, Store};
+use bincode::{Decode, Encode};
+use holotype_core::header::ObjectKind;
+use holotype_core::key_slot::Extension;
+use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
+use holotype_core::{DecodeError, LeaseId, RepositoryId, WriterId, codec};
+use std::collections::HashSet;
+
+/// The objects `leases/…`.
+pub const LEASE: ObjectKind = ObjectKind { code: *b"leas", version: 1, name: "lease" };
+
+/// What its holder does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Purpose {
+    /// Adds an image.
+    Backup,
+    /// Reads images.
+    Read,
+}
+
+/// One heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LeaseRecord {
+    /// Whose repository.
+    pub repository: RepositoryId,
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Number of this heartbeat, from 0.
+    pub counter: u64,
+    /// What its holder does.
+    pub purpose: Purpose,
+    /// Who holds it.
+    pub holder: WriterId,
+    /// Before an image is published: its manifest's root, sealed to the reference key.
+    pub sealed_root: Option<Vec<u8>>,
+    /// Room for newer programs.
+    pub extensions: Vec<Extension>,
+}
+
+#[derive(Encode, Decode)]
+struct SignedLease {
+    record: Vec<u8>,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl LeaseRecord {
+    /// The object's bytes.
+    pub(crate) fn encode(&self, signing: &Signing) -> Vec<u8> {
+        let record = codec::encode(self);
+        let signature = signing.sign(signature::LEASE, &record);
+        LEASE.encode(&SignedLease { record, signature })
+    }
+
+    /// Reads a lease object and checks its signature.
+    ///
+    /// # Errors
+    /// Damaged, not authentic or unsupported.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let signed: SignedLease = LEASE.decode(bytes)?;
+        let record: LeaseRecord = codec::decode(LEASE.name, &signed.record)?;
+        signature::verify(LEASE.name, &record.holder, signature::LEASE, &signed.record, &signed.signature)?;
+        Ok(record)
+    }
+}
+
+/// The object of one heartbeat.
+pub(crate) fn heartbeat_key(lease: &LeaseId, counter: u64) -> ObjectKey {
+    ObjectKey::of(Folder::Leases, format!("{lease}-{counter:020}"))
+}
+
+/// The object that revokes a lease.
+pub(crate) fn revocation_key(lease: &LeaseId) -> ObjectKey {
+    ObjectKey::of(Folder::Leases, format!("{lease}-revoked"))
+}
+
+/// Revokes a lease, for ever. An image that names it is not published any more.
+///
+/// # Errors
+/// Where the store fails.
+pub fn revoke(store: &dyn Store, lease: &LeaseId) -> Result<()> {
+    store.put(&revocation_key(lease), &[b"revoked"]).map(|_| ())
+}
+
+/// Every revoked lease.
+pub(crate) fn revoked_leases(store: &dyn Store) -> Result<HashSet<LeaseId>> {
+    let names = store.list(Folder::Leases)?;
+    Ok(names.iter().filter_map(|info| info.key.name().strip_suffix("-revoked")?.parse().ok()).collect())
+}
+
+/// Reads a heartbeat object and checks that it stands under its own name.
+pub(crate) fn read_heartbeat(store: &dyn Store, key: &ObjectKey, repository: &RepositoryId) -> Result<LeaseRecord> {
+    let record = LeaseRecord::decode(&store.get(key)?).about(key)?;
+    if heartbeat_key(&record.lease, record.counter) != *key || record.repository != *repository {
+        return Err(Error::new(ErrorKind::Damaged, key.to_string(), "it belongs elsewhere"));
+    }
+    Ok(record)
+}

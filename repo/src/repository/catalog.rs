@@ -1,0 +1,215 @@
+//! The catalog: which packs are live, and the index over them, kept up with the store.
+
+use super::config::{RepositoryConfig, Trust};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::segment::read_segment;
+use crate::index::{ChunkIndex, ChunkLocation, IndexStats, IndexedPack, MemoryIndex, OpenIndex, PackContents, PackKind, SledIndex};
+use crate::keys::{Keyring, read_slots};
+use crate::pack::{folder_of, read_footer};
+use crate::store::{Folder, Store};
+use holotype_core::key_slot::Role;
+use holotype_core::{ChunkId, PackId, RepositoryId, SegmentId, WriterId};
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// sled's own cache, in bytes.
+const SLED_CACHE_BYTES: u64 = 32 << 20;
+/// Packs whose footers are read and taken in at once.
+const PACKS_PER_BATCH: usize = 64;
+
+/// Packs and index of an open repository.
+pub(crate) struct Catalog {
+    store: Arc<dyn Store>,
+    repository: RepositoryId,
+    trusted: HashSet<WriterId>,
+    cache_dir: Option<PathBuf>,
+    index: RwLock<Arc<dyn ChunkIndex>>,
+    live: RwLock<HashMap<PackId, IndexedPack>>,
+}
+
+impl Catalog {
+    /// Opens the index in the cache and takes in what it has not seen.
+    pub fn open(
+        store: &Arc<dyn Store>,
+        keyring: &Keyring,
+        config: &RepositoryConfig,
+        cache_dir: Option<&Path>,
+    ) -> Result<Self> {
+        let mut trusted = HashSet::from([keyring.writer(), keyring.root()]);
+        if config.trust == Trust::EnrolledWriters {
+            let slots = read_slots(&**store, &config.repository)?.into_iter().filter_map(|(_, slot)| slot.ok());
+            let enrolled = slots.filter(|slot| {
+                slot.header.role == Role::Writer.number() && slot.verify_enrolment(&keyring.root()).is_ok()
+            });
+            trusted.extend(enrolled.map(|slot| slot.header.writer));
+        }
+        let catalog = Self {
+            store: Arc::clone(store),
+            repository: config.repository,
+            trusted,
+            cache_dir: cache_dir.map(|dir| dir.join("index")),
+            index: RwLock::new(open_index(cache_dir.map(|dir| dir.join("index")).as_deref())),
+            live: RwLock::default(),
+        };
+        catalog.refresh()?;
+        Ok(catalog)
+    }
+
+    fn index(&self) -> Arc<dyn ChunkIndex> {
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `action` on the index; where the index turns out to be damaged, sets it aside, rebuilds
+    /// it from the store and runs `action` again.
+    fn with_index<T>(&self, action: impl Fn(&dyn ChunkIndex) -> Result<T>) -> Result<T> {
+        match action(&*self.index()) {
+            Err(error) if error.kind() == ErrorKind::Damaged || error.kind() == ErrorKind::Io => {
+                tracing::warn!("index in the cache is not usable ({error}); doing without it");
+                *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MemoryIndex::new());
+                if let Some(dir) = &self.cache_dir {
+                    SledIndex::set_aside(dir);
+                }
+                self.take_in()?;
+                action(&*self.index())
+            }
+            other => other,
+        }
+    }
+
+    /// Takes in what came to the store since the last look, and forgets what went.
+    pub fn refresh(&self) -> Result<()> {
+        self.with_index(|_| self.take_in())
+    }
+
+    fn take_in(&self) -> Result<()> {
+        let index = self.index();
+        // Packs are listed after segments: a segment is written after its packs, so none is missed.
+        let segments = self.store.list(Folder::Index)?;
+        let mut stored: HashMap<PackId, (PackKind, u64)> = HashMap::new();
+        for kind in [PackKind::Data, PackKind::Meta] {
+            for info in self.store.list(folder_of(kind))? {
+                if let Ok(pack) = info.key.name().parse() {
+                    stored.insert(pack, (kind, info.bytes));
+                }
+            }
+        }
+        for info in segments {
+            let Ok(name) = info.key.name().parse::<SegmentId>() else { continue };
+            if index.has_segment(&name)? {
+                continue;
+            }
+            match read_segment(&*self.store, &name, &self.repository) {
+                Ok(mut packs) => {
+                    packs.retain(|pack| stored.contains_key(&pack.pack));
+                    index.insert(&packs, &[name])?;
+                }
+                // Its packs are found below by their own footers.
+                Err(error) => tracing::warn!("index segment passed over: {error}"),
+            }
+        }
+        let mut live: HashMap<PackId, IndexedPack> =
+            index.packs()?.into_iter().map(|pack| (pack.pack, pack)).collect();
+        let gone: Vec<PackId> = live.keys().filter(|pack| !stored.contains_key(*pack)).copied().collect();
+        if !gone.is_empty() {
+            index.remove_packs(&gone)?;
+            live.retain(|pack, _| stored.contains_key(pack));
+        }
+        // Packs that no segment lists: a backup that was interrupted or is still at work wrote them.
+        let unlisted: Vec<(PackId, PackKind)> = stored
+            .iter()
+            .filter(|(pack, _)| !live.contains_key(*pack))
+            .map(|(pack, (kind, _))| (*pack, *kind))
+            .collect();
+        for batch in unlisted.chunks(PACKS_PER_BATCH) {
+            let read: Vec<PackContents> = batch
+                .par_iter()
+                .filter_map(|(pack, kind)| match read_footer(&*self.store, &self.repository, *kind, pack) {
+                    Ok((_, footer, bytes)) => Some(footer.contents(*pack, bytes)),
+                    Err(error) => {
+                        tracing::warn!("pack passed over: {error}");
+                        None
+                    }
+                })
+                .collect();
+            index.insert(&read, &[])?;
+            live.extend(read.iter().map(|pack| (pack.pack, indexed(pack))));
+        }
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        Ok(())
+    }
+
+    /// Takes in packs that this process made durable.
+    pub fn insert(&self, packs: &[PackContents], segments: &[SegmentId]) -> Result<()> {
+        self.with_index(|index| index.insert(packs, segments))?;
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.extend(packs.iter().map(|pack| (pack.pack, indexed(pack))));
+        Ok(())
+    }
+
+    /// Where each chunk or node lies.
+    pub fn locate(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkLocation>>> {
+        self.with_index(|index| index.locate(ids))
+    }
+
+    pub fn may_contain(&self, id: &ChunkId) -> bool {
+        self.index().may_contain(id)
+    }
+
+    /// What is known of a live pack.
+    pub fn pack(&self, pack: &PackId) -> Option<IndexedPack> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).get(pack).copied()
+    }
+
+    /// Every live pack.
+    pub fn packs(&self) -> Vec<IndexedPack> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+    }
+
+    /// Whether new images may deduplicate against the pack.
+    pub fn is_trusted(&self, pack: &IndexedPack) -> bool {
+        self.trusted.contains(&pack.writer)
+    }
+
+    pub fn stats(&self) -> Result<IndexStats> {
+        self.with_index(|index| index.stats())
+    }
+
+    pub fn flush(&self) -> Result<()> {
+        self.with_index(|index| index.flush())
+    }
+}
+
+fn indexed(pack: &PackContents) -> IndexedPack {
+    IndexedPack { pack: pack.pack, kind: pack.kind, writer: pack.writer, bytes: pack.bytes }
+}
+
+fn open_index(dir: Option<&Path>) -> Arc<dyn ChunkIndex> {
+    let Some(dir) = dir else { return Arc::new(MemoryIndex::new()) };
+    let open = || SledIndex::open(dir, SLED_CACHE_BYTES);
+    match open() {
+        OpenIndex::Opened(index) => return Arc::new(index),
+        OpenIndex::Locked => tracing::warn!("index in {} is in use by another process; doing without it", dir.display()),
+        OpenIndex::Unusable { why } => {
+            tracing::warn!("index in {} is not usable ({why}); rebuilding it", dir.display());
+            SledIndex::set_aside(dir);
+            match open() {
+                OpenIndex::Opened(index) => return Arc::new(index),
+                _ => tracing::warn!("no index can be made in {}; doing without it", dir.display()),
+            }
+        }
+    }
+    Arc::new(MemoryIndex::new())
+}
+
+/// Removes the index from the cache, so that it is built anew.
+pub(crate) fn remove_index(cache_dir: &Path) -> Result<()> {
+    let dir = cache_dir.join("index");
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(dir.display().to_string(), "remove the old index", error))
+        }
+        _ => Ok(()),
+    }
+}

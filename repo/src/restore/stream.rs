@@ -1,0 +1,143 @@
+//! Write to a stream: a window's chunks are put in order in memory first.
+
+use super::Progress;
+use super::decode::Decoder;
+use super::plan::{FetchTask, FrameTask, Planner, Totals, Window, fetch_tasks};
+use crate::backup::flow::Abort;
+use crate::disk::Target;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::repository::Repository;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use holotype_core::frame::OpenedFrame;
+
+/// Opened frames that wait to be copied to their places.
+const QUEUED_FRAMES: usize = 8;
+
+type Opened = (FrameTask, OpenedFrame);
+
+pub(super) fn run(
+    repository: &Repository,
+    mut planner: Planner<'_>,
+    target: &dyn Target,
+    threads: usize,
+    abort: &Abort,
+    progress: &Progress,
+    job: &Job,
+) -> Result<Totals> {
+    let mut totals = Totals::default();
+    std::thread::scope(|scope| {
+        let (task_sender, tasks) = bounded::<FetchTask>(threads * 2);
+        let (opened_sender, opened) = bounded::<Opened>(QUEUED_FRAMES);
+        let (full_sender, full) = bounded::<(Window, Vec<u8>)>(0);
+        let (buffer_sender, buffers) = bounded::<Vec<u8>>(2);
+        for _ in 0..2 {
+            let _ = buffer_sender.send(Vec::new());
+        }
+        for _ in 0..threads {
+            let (tasks, opened_sender) = (tasks.clone(), opened_sender.clone());
+            scope.spawn(move || abort.note(decode_all(repository, progress, job, &tasks, &opened_sender)));
+        }
+        drop((tasks, opened_sender));
+        scope.spawn(move || abort.note(write_all(target, &full, &buffer_sender, job)));
+
+        while let Some(window) = planner.next_window()? {
+            totals.add(&window);
+            let Ok(mut buffer) = buffers.recv() else { break };
+            buffer.resize(window.data_bytes as usize, 0);
+            if !fill(repository, &window, &mut buffer, &task_sender, &opened)? || full_sender.send((window, buffer)).is_err() {
+                break;
+            }
+        }
+        Ok(totals)
+    })
+}
+
+fn decode_all(
+    repository: &Repository,
+    progress: &Progress,
+    job: &Job,
+    tasks: &Receiver<FetchTask>,
+    opened: &Sender<Opened>,
+) -> Result<()> {
+    let mut decoder = Decoder::new(repository, progress);
+    for task in tasks {
+        job.check()?;
+        // The receiver is gone only where another stage has failed.
+        decoder.run(task, |frame, frame_opened| opened.send((frame, frame_opened)).map_err(|_| Error::cancelled()))?;
+    }
+    Ok(())
+}
+
+/// Sends the window's tasks out and puts what comes back in its place. `false` where the decoding
+/// threads have ended.
+fn fill(
+    repository: &Repository,
+    window: &Window,
+    buffer: &mut [u8],
+    task_sender: &Sender<FetchTask>,
+    opened: &Receiver<Opened>,
+) -> Result<bool> {
+    let mut tasks = fetch_tasks(repository.catalog()?, window)?.into_iter().peekable();
+    let mut left = window.chunks.len();
+    while left > 0 {
+        let received = match tasks.peek() {
+            None => opened.recv().ok(),
+            Some(_) => crossbeam_channel::select! {
+                recv(opened) -> received => received.ok(),
+                send(task_sender, tasks.next().expect("one was seen")) -> sent => match sent {
+                    Ok(()) => continue,
+                    Err(_) => None,
+                },
+            },
+        };
+        let Some((frame, frame_opened)) = received else { return Ok(false) };
+        left -= frame.places.len();
+        for (slot, place) in frame.places {
+            let chunk = frame_opened.chunk(slot).expect("each slot was checked");
+            buffer[place.at as usize..place.at as usize + chunk.len()].copy_from_slice(chunk);
+        }
+    }
+    Ok(true)
+}
+
+/// Writes window after window, chunks and zero runs in the order of the disk.
+fn write_all(
+    target: &dyn Target,
+    full: &Receiver<(Window, Vec<u8>)>,
+    buffers: &Sender<Vec<u8>>,
+    job: &Job,
+) -> Result<()> {
+    for (window, buffer) in full {
+        let mut zeros = window.zeros.iter().peekable();
+        let mut chunks = window.chunks.iter().peekable();
+        loop {
+            job.check()?;
+            let failed = |offset: u64| {
+                move |error| Error::io(target.describe(), &format!("write at byte {offset}"), error)
+            };
+            match (zeros.peek(), chunks.peek()) {
+                (None, None) => break,
+                (Some(run), next) if next.is_none_or(|chunk| run.offset < chunk.offset) => {
+                    target.write_zeros(run.offset, run.bytes).map_err(failed(run.offset))?;
+                    job.advance(run.bytes);
+                    zeros.next();
+                }
+                (_, Some(first)) => {
+                    // Everything up to the next zero run lies in one piece.
+                    let (offset, at) = (first.offset, first.at);
+                    let mut bytes = 0;
+                    while let Some(chunk) = chunks.next_if(|chunk| chunk.offset == offset + bytes) {
+                        bytes += u64::from(chunk.bytes);
+                    }
+                    target.write_at(offset, &buffer[at as usize..(at + bytes) as usize]).map_err(failed(offset))?;
+                    job.advance(bytes);
+                }
+                (Some(_), None) => unreachable!("a zero run without chunks after it is taken above"),
+            }
+        }
+        // The other side has ended where no window follows.
+        let _ = buffers.send(buffer);
+    }
+    Ok(())
+}
