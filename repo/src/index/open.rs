@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Cache of the index where nothing else is said, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
@@ -19,6 +20,7 @@ const LOCK_NAME: &str = "lock";
 const FORMAT_NAME: &str = "format";
 /// Indexes kept by [`set_aside`] before it removes.
 const MOST_SET_ASIDE: u32 = 2;
+const SLED_LETS_GO: Duration = Duration::from_secs(5);
 
 /// What stood in an index directory.
 pub enum OpenIndex {
@@ -68,6 +70,9 @@ impl SledIndex {
         if format.as_ref().is_some_and(|format| *format != format_line()) {
             return Ok(unusable("the index has another format"));
         }
+        if !sled_lets_go(path)? {
+            return Ok(OpenIndex::Locked);
+        }
         match open_locked(path, cache_bytes, lock, format.is_none()) {
             Ok(index) => Ok(OpenIndex::Opened(index)),
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NoSpace) => Err(error),
@@ -110,6 +115,24 @@ fn lock(path: &Path) -> Result<Option<File>> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(fail(error)),
+    }
+}
+
+/// Waits for sled's own lock: its threads hold a database a moment longer than the handle that was
+/// dropped. `false` where it stays locked, so by something else.
+fn sled_lets_go(path: &Path) -> Result<bool> {
+    let database = path.join("db");
+    let fail = |error| Error::io(database.display().to_string(), "lock it", error);
+    let begin = Instant::now();
+    loop {
+        // Closing the file gives the lock back.
+        match File::open(&database).map(|file| file.try_lock()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) | Ok(Err(TryLockError::Error(error))) => return Err(fail(error)),
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(TryLockError::WouldBlock)) if begin.elapsed() > SLED_LETS_GO => return Ok(false),
+            Ok(Err(TryLockError::WouldBlock)) => std::thread::sleep(Duration::from_millis(2)),
+        }
     }
 }
 

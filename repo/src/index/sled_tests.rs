@@ -87,6 +87,20 @@ proptest! {
     }
 }
 
+/// The database itself, once sled's threads have let go of it.
+fn open_sled(path: &Path) -> sled::Db {
+    let begin = std::time::Instant::now();
+    loop {
+        match sled::open(path) {
+            Ok(db) => return db,
+            Err(sled::Error::Io(_)) if begin.elapsed().as_secs() < 5 => {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 fn copy_directory(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -192,7 +206,7 @@ fn leftovers_of_unfinished_runs_are_dropped() {
     let path = directory.path().join("index");
     drop(open(&path));
     {
-        let db = sled::Config::new().path(&path).open().unwrap();
+        let db = open_sled(&path);
         db.open_tree("run-0000000000000000").unwrap().insert(b"p\0\0\0\0", b"leftover").unwrap();
         db.insert(b"p\0\0\0\0", b"leftover").unwrap();
         db.insert(b"s\0\0\0\0", b"leftover").unwrap();
@@ -200,7 +214,7 @@ fn leftovers_of_unfinished_runs_are_dropped() {
         db.flush().unwrap();
     }
     drop(open(&path));
-    assert!(!sled::open(&path).unwrap().tree_names().iter().any(|name| name.starts_with(b"run-")));
+    assert!(!open_sled(&path).tree_names().iter().any(|name| name.starts_with(b"run-")));
     for _ in 0..2 {
         let index = open(&path);
         index.insert(&[pack(1, &[&[7]])], &[segment_id(1)]).unwrap();
@@ -269,7 +283,7 @@ fn values_changed_behind_sleds_back_are_noticed() {
     let path = directory.path().join("index");
     let model = twenty_inserts(&path, |_| ());
     let keys: Vec<(sled::IVec, sled::IVec)> = {
-        let db = sled::open(&path).unwrap();
+        let db = open_sled(&path);
         let keys_of = |name: &sled::IVec| {
             let tree = db.open_tree(name).unwrap();
             tree.iter().keys().map(|key| (name.clone(), key.unwrap())).collect::<Vec<_>>()
@@ -281,7 +295,7 @@ fn values_changed_behind_sleds_back_are_noticed() {
         let copy = directory.path().join(format!("copy-{round}"));
         copy_directory(&path, &copy);
         {
-            let tree = sled::open(&copy).unwrap().open_tree(name).unwrap();
+            let tree = open_sled(&copy).open_tree(name).unwrap();
             let mut value = tree.get(key).unwrap().unwrap().to_vec();
             if round % 2 == 0 {
                 tree.remove(key).unwrap();
