@@ -1,7 +1,11 @@
 //! sled behind a guard: its panics on damaged files become errors, and what panicked is not used again.
+//!
+//! The process's panic hook runs before a panic is caught, so a program that must stay silent sets
+//! one of its own. With `panic = "abort"` nothing is caught.
 
 use crate::error::{Error, ErrorKind, Result};
 use sled::{Db, IVec, Tree};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +34,9 @@ impl Guard {
         }
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(value)) => Ok(value),
+            Ok(Err(sled::Error::Io(error))) if is_damage(&error) => {
+                Err(self.damaged(format!("files of the database are missing or cut: {error}")))
+            }
             Ok(Err(sled::Error::Io(error))) => Err(Error::io(self.subject.clone(), "read or write the index", error)),
             Ok(Err(sled::Error::Unsupported(why))) => {
                 Err(Error::new(ErrorKind::Unsupported, self.subject.clone(), why))
@@ -48,6 +55,12 @@ impl Guard {
     pub fn damaged(&self, why: impl Into<String>) -> Error {
         Error::new(ErrorKind::Damaged, self.subject.clone(), why).advise("set the index aside and rebuild it")
     }
+}
+
+/// Whether sled found its files other than it left them, rather than that it could not read or write.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    matches!(error.kind(), AlreadyExists | InvalidData | InvalidInput | NotFound | UnexpectedEof)
 }
 
 /// Drops what may panic when it is dropped.
@@ -136,5 +149,17 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(error.to_string().contains("expected 1"), "{error}");
         assert_eq!(guard.call(|| Ok(1)).unwrap_err().kind(), ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn a_missing_file_is_damage_and_a_full_disk_is_not() {
+        let kind = |kind: io::ErrorKind| {
+            let guard = Guard::new(Path::new("index"));
+            guard.call::<()>(|| Err(sled::Error::Io(kind.into()))).unwrap_err().kind()
+        };
+        assert_eq!(kind(io::ErrorKind::NotFound), ErrorKind::Damaged);
+        assert_eq!(kind(io::ErrorKind::UnexpectedEof), ErrorKind::Damaged);
+        assert_eq!(kind(io::ErrorKind::StorageFull), ErrorKind::NoSpace);
+        assert_eq!(kind(io::ErrorKind::Other), ErrorKind::Io);
     }
 }

@@ -23,6 +23,7 @@ const MOST_SET_ASIDE: u32 = 2;
 const SLED_LETS_GO: Duration = Duration::from_secs(5);
 
 /// What stood in an index directory.
+#[expect(clippy::large_enum_variant, reason = "one is made for each open, and moved once")]
 pub enum OpenIndex {
     /// An index, now open. A new one where nothing stood.
     Opened(SledIndex),
@@ -126,7 +127,7 @@ fn sled_lets_go(path: &Path) -> Result<bool> {
     let begin = Instant::now();
     loop {
         // Closing the file gives the lock back.
-        match File::open(&database).map(|file| file.try_lock()) {
+        match File::options().read(true).write(true).open(&database).map(|file| file.try_lock()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) | Ok(Err(TryLockError::Error(error))) => return Err(fail(error)),
             Ok(Ok(())) => return Ok(true),

@@ -18,7 +18,7 @@ use sled::IVec;
 /// Payload of a filter or fence part; small, because sled rewrites up to 17 values together.
 const PART_BYTES: usize = 4096;
 /// Values in one sled batch.
-const BATCH_VALUES: usize = 8;
+const BATCH_VALUES: usize = 64;
 
 /// Name of the tree of run `number`.
 pub(super) fn tree_name(number: u64) -> String {

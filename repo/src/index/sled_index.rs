@@ -13,8 +13,9 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-/// Most entries that an insert sorts in memory at once; 40 bytes each.
-const SORTED_ENTRIES: usize = 1 << 20;
+/// Most entries that an insert sorts in memory at once; 40 bytes each. Few in tests, so that they
+/// see inserts of several runs.
+const SORTED_ENTRIES: usize = if cfg!(test) { 500 } else { 1 << 20 };
 
 /// One machine's index over a repository's packs, in a directory of its own.
 ///
@@ -143,20 +144,11 @@ impl SledIndex {
             if chosen.is_empty() {
                 return Ok(());
             }
-            let (merged, mut kept) =
-                (chosen.iter().map(|&position| Arc::clone(&runs[position])).collect::<Vec<_>>(), {
-                    let mut kept = Vec::clone(&runs);
-                    let mut position = 0;
-                    kept.retain(|_| {
-                        position += 1;
-                        !chosen.contains(&(position - 1))
-                    });
-                    kept
-                });
-            let run = {
-                // Entries of packs that are removed meanwhile stay until the next merge.
-                merge(&self.db, &merged, writer.take_number(), |entry| read(&self.packs).is_live(entry.pack))?
-            };
+            let merged: Vec<_> = chosen.iter().map(|&position| Arc::clone(&runs[position])).collect();
+            let others = runs.iter().enumerate().filter(|(position, _)| !chosen.contains(position));
+            let mut kept: Vec<_> = others.map(|(_, run)| Arc::clone(run)).collect();
+            let keep = |entry: &Entry| read(&self.packs).is_live(entry.pack);
+            let run = merge(&self.db, &merged, writer.take_number(), keep)?;
             kept.extend(run.map(Arc::new));
             let records = kept.iter().map(|run| run.record).collect();
             let manifest = Manifest { next_run: writer.next_run, runs: records, ..writer.manifest.clone() };
@@ -184,7 +176,7 @@ impl SledIndex {
 
 impl ChunkIndex for SledIndex {
     /// Order: runs and lists → flush → manifest → flush (`commit`) → visible to readers → merges,
-    /// each with a commit of its own.
+    /// each with a commit of its own. An error of a merge comes after the insert was done.
     fn insert(&self, packs: &[PackContents], segments: &[SegmentId]) -> Result<()> {
         packs.iter().try_for_each(check_bounds)?;
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
