@@ -2,6 +2,31 @@
 //!
 //! Truth is the packs; an index is disposable and is rebuilt from them. Every hit is a hint until
 //! its pack is known to be live.
+//!
+//! [`SledIndex`] keeps sorted runs (`run`) of pages (`page`) of entries (`entry`), each run with
+//! a filter (`filter`), under one manifest (`catalog`). [`MemoryIndex`] is the same without files.
+
+mod block;
+mod catalog;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod entry;
+mod filter;
+mod guard;
+mod memory;
+mod merge;
+mod open;
+mod packs;
+mod page;
+mod run;
+mod sled_index;
+#[cfg(test)]
+mod sled_tests;
+
+pub use entry::{MAX_FRAMES, MAX_SLOTS};
+pub use memory::MemoryIndex;
+pub use open::{DEFAULT_CACHE_BYTES, OpenIndex, SetAside, set_aside};
+pub use sled_index::SledIndex;
 
 pub mod segment;
 
