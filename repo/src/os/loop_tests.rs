@@ -196,7 +196,7 @@ fn a_mounted_partition_protects_its_disk() {
     let place = at.display().to_string();
     let Some(_mounted) = Mounted::new(&partition, at, "rw") else { return };
     for path in [&disk.path, &partition, &disk.file] {
-        assert_eq!(open_source(path).unwrap().identity().mounted_read_write_at, [place.clone()]);
+        assert_eq!(open_source(path).unwrap().identity().mounted_read_write_at, [place.as_str()]);
         let error = BlockDevice::open_target(path, Overwrite::Confirmed).unwrap_err();
         assert!(error.to_string().contains(&place), "{error}");
     }

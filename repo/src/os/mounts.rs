@@ -118,7 +118,7 @@ nonsense
                     /dev/vda2                               partition\t999420\t\t0\t\t-2\n\
                     /swap\\040file                           file\t\t1024\t\t0\t\t-3\n";
         assert_eq!(parse_swaps(text), [PathBuf::from("/dev/vda2"), PathBuf::from("/swap file")]);
-        assert_eq!(parse_swaps("Filename Type\n"), [PathBuf::new(); 0]);
+        assert!(parse_swaps("Filename Type\n").is_empty());
     }
 
     #[test]

@@ -54,7 +54,8 @@ fn noise(bytes: usize, seed: u64) -> Vec<u8> {
 }
 
 fn objects_come_back(store: &dyn Store) {
-    let cases: [(&str, &[&[u8]], &[u8]); 5] = [
+    type Case<'a> = (&'a str, &'a [&'a [u8]], &'a [u8]);
+    let cases: [Case<'_>; 5] = [
         ("one-part", &[b"abc"], b"abc"),
         ("parts", &[b"abc", b"", b"d", b"ef"], b"abcdef"),
         ("no-parts", &[], b""),

@@ -15,8 +15,10 @@ fn without_faults_it_keeps_the_promises_of_a_store() {
     conformance(&|| Box::new(FaultStore::new()));
 }
 
-/// Name, whether the object is there for other clients, whether it is there after power loss.
-const PUT_CUTS: [(Cut, Option<&[u8]>, Option<&[u8]>); 5] = [
+/// The cut, what other clients see of the object, what is there after power loss.
+type PutCut = (Cut, Option<&'static [u8]>, Option<&'static [u8]>);
+
+const PUT_CUTS: [PutCut; 5] = [
     (Cut::Before, None, None),
     (Cut::After, Some(b"abcd"), Some(b"abcd")),
     (Cut::TornPut, None, None),

@@ -129,7 +129,14 @@ impl Steps for Faulty {
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let unsynced = Unsynced::Renamed { from: from.into(), to: to.into() };
-        self.step("rename", Some(unsynced), || OperatingSystem.rename(from, to))
+        self.step("rename", Some(unsynced), || OperatingSystem.rename(from, to))?;
+        for unsynced in &mut self.machine.lock().unwrap().unsynced {
+            match unsynced {
+                Unsynced::Written { path } if path == from => *path = to.into(),
+                _ => {}
+            }
+        }
+        Ok(())
     }
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         let unsynced = Unsynced::Made { path: path.into() };
