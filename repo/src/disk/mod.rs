@@ -1,5 +1,13 @@
 //! Disks as the pipelines see them: where a backup reads and a restore writes.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod fault;
+mod memory;
+
+#[cfg(any(test, feature = "testing"))]
+pub use fault::FaultDisk;
+pub use memory::MemoryDisk;
+
 use serde::Serialize;
 use std::io;
 
@@ -40,7 +48,8 @@ pub trait Source: Send + Sync {
     fn identity(&self) -> SourceIdentity;
 
     /// Reads into `buffer` from `offset_bytes` on and returns how many bytes came; less than asked
-    /// is allowed, 0 is the end. A stream is only asked for the offset where it stands.
+    /// is allowed, 0 is the end. A stream is only asked for the offset where it stands. Where 0
+    /// comes before the length that [`geometry`](Self::geometry) tells, the source shrank.
     ///
     /// # Errors
     /// What the operating system says; an `EIO` leaves the bytes after it readable.
@@ -95,4 +104,43 @@ pub trait Target: Send + Sync {
 
     /// Where it is, for messages.
     fn describe(&self) -> String;
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn geometry(&self) -> Geometry {
+        (**self).geometry()
+    }
+    fn identity(&self) -> SourceIdentity {
+        (**self).identity()
+    }
+    fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset_bytes, buffer)
+    }
+    fn will_need(&self, offset_bytes: u64, length_bytes: u64) {
+        (**self).will_need(offset_bytes, length_bytes);
+    }
+    fn can_reread(&self) -> bool {
+        (**self).can_reread()
+    }
+}
+
+impl<T: Target + ?Sized> Target for Box<T> {
+    fn order(&self) -> WriteOrder {
+        (**self).order()
+    }
+    fn prepare(&self, image_bytes: u64) -> crate::Result<()> {
+        (**self).prepare(image_bytes)
+    }
+    fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset_bytes, data)
+    }
+    fn write_zeros(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
+        (**self).write_zeros(offset_bytes, length_bytes)
+    }
+    fn finish(&self) -> io::Result<()> {
+        (**self).finish()
+    }
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }

@@ -1,1 +1,24 @@
 //! What depends on the operating system: devices, mounts, syncing.
+//!
+//! Linux is complete. Elsewhere everything builds, files work, and what cannot be known of a device
+//! is absent.
+
+mod block_device;
+mod disks;
+mod file_source;
+pub(crate) mod file_system;
+mod file_target;
+pub(crate) mod host;
+mod in_use;
+mod mounts;
+mod stream;
+mod sysfs;
+
+pub use block_device::BlockDevice;
+pub use disks::{DiskInfo, PartitionInfo, list_disks};
+pub use file_source::{FileSource, open_source};
+pub use file_target::{FileTarget, Overwrite, open_target};
+pub use stream::{StdinSource, StdoutTarget};
+
+#[cfg(all(test, target_os = "linux"))]
+mod loop_tests;

@@ -3,11 +3,20 @@
 //! Every object is immutable and is named by an [`ObjectKey`]. A store keeps whole objects; no
 //! step of a repository's safety depends on more than the [`Store`] trait says.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod fault;
 mod key;
+mod local;
+mod memory;
 
 pub use key::{Folder, ObjectKey};
+pub use local::LocalStore;
+pub use memory::MemoryStore;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use std::fmt;
 use std::ops::Range;
 
 /// What [`Store::put`] did.
@@ -49,8 +58,8 @@ pub trait Store: Send + Sync {
         self.get_range(key, 0..bytes)
     }
 
-    /// The bytes `range` of the object, exactly: a range that ends after the object's end is an
-    /// error of kind `Damaged`.
+    /// The bytes `range` of the object, exactly: a range that ends after the object's end, or
+    /// before its own start, is an error of kind `Damaged`.
     ///
     /// # Errors
     /// `NotFound`, `Damaged`.
@@ -101,4 +110,19 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     fn describe(&self) -> String {
         (**self).describe()
     }
+}
+
+/// The length of `range` in an object of `bytes`, checked before anything is allocated for it.
+fn range_length(subject: impl fmt::Display, range: &Range<u64>, bytes: u64) -> Result<usize> {
+    let length = range.end.checked_sub(range.start).filter(|_| range.end <= bytes);
+    length.and_then(|length| usize::try_from(length).ok()).ok_or_else(|| {
+        let why = format!("has {bytes} bytes, so there are no bytes {} to {}", range.start, range.end);
+        Error::new(ErrorKind::Damaged, subject.to_string(), why)
+    })
+}
+
+/// The error of a put to a name under which other bytes stand.
+fn other_bytes(subject: impl Into<String>) -> Error {
+    Error::new(ErrorKind::AlreadyExists, subject, "other bytes stand under that name")
+        .advise("they were kept; verify the repository to see whether they are sound")
 }
