@@ -378,7 +378,10 @@ mod tests {
     fn golden_bytes() {
         let frame = sealed(&[b"golden"], Compression::None);
         let text: String = frame.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(text, "4846726d01010100260000006ccef56378c4552e88365168fd6e9b1e6cc29b74c03eb4e3bcfd01a18c1a56151412c5ec0b98d53a16aa2323ab3541fdd074d2eb897cb593118372d3e6a4");
+        assert_eq!(
+            text,
+            "4846726d01010100260000006ccef56378c4552e88365168fd6e9b1e6cc29b74c03eb4e3bcfd01a18c1a56151412c5ec0b98d53a16aa2323ab3541fdd074d2eb897cb593118372d3e6a4"
+        );
     }
 
     #[test]

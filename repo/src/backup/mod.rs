@@ -188,8 +188,7 @@ fn store_disk(
             scope.spawn(move || abort.note(worker(regions, buffer_sender, sink)));
         }
         drop((regions, buffer_sender, frame_sender));
-        let assembler =
-            PackAssembler::new(config.repository, PackKind::Data, keyring.signing(), config.pack_bytes);
+        let assembler = PackAssembler::new(config.repository, PackKind::Data, keyring.signing(), config.pack_bytes);
         scope.spawn(move || store::assemble(assembler, &frames, &pack_sender));
         let storing = scope.spawn(move || {
             abort.note(store::store_packs(repository.store(), config.repository, &packs, filter, counters))

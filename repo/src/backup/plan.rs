@@ -1,9 +1,9 @@
 //! Plan: what a backup will do, and what it reports.
 
+use super::Stored;
 use super::flow::Counters;
 use super::options::{BackupOptions, ParentChoice};
 use super::parent::ParentImage;
-use super::Stored;
 use crate::disk::{Source, SourceIdentity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{ImageDetail, ImagePassword, ImageSummary, OpenedImage, valid_name, valid_tag};
@@ -93,14 +93,18 @@ impl BackupPlan {
             return invalid(format!("name `{}`", options.name), "a name has 1 to 255 characters A-Z a-z 0-9 . _ / -");
         }
         if let Some((key, value)) = options.tags.iter().find(|(key, value)| !valid_tag(key, value)) {
-            return invalid(format!("tag `{key}={value}`"), "a tag is KEY=VALUE, the key like a name, no control characters");
+            return invalid(
+                format!("tag `{key}={value}`"),
+                "a tag is KEY=VALUE, the key like a name, no control characters",
+            );
         }
         repository.config().check_may_write()?;
         let mut warnings = Vec::new();
         let identity = source.identity();
         if !identity.mounted_read_write_at.is_empty() {
             let places = identity.mounted_read_write_at.join(", ");
-            warnings.push(format!("{} is mounted read-write at {places}: the image may not be consistent", identity.path));
+            warnings
+                .push(format!("{} is mounted read-write at {places}: the image may not be consistent", identity.path));
         }
         let (image_secret, password) = match &options.image_password {
             Some(password) => {

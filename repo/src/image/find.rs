@@ -122,9 +122,7 @@ impl ImageSelector {
         };
         match self {
             Self::Id(id) => images.iter().find(|image| image.id == *id).ok_or_else(|| none(id.to_string())),
-            Self::NameAtTime(name, time) => {
-                newest(name, Some(*time)).ok_or_else(|| none(format!("{name}@{time}")))
-            }
+            Self::NameAtTime(name, time) => newest(name, Some(*time)).ok_or_else(|| none(format!("{name}@{time}"))),
             Self::NameOrPrefix(text) => {
                 if let Some(image) = newest(text, None) {
                     return Ok(image);

@@ -4,6 +4,6 @@ mod find;
 mod record;
 
 pub use find::ImageSelector;
-pub(crate) use find::{ListedImage, list_images, read_image};
+pub(crate) use find::{ListedImage, list_images};
 pub use record::{IMAGE, Image, ImageRecord, valid_name, valid_tag};
-pub(crate) use record::{ImageDetail, ImagePassword, ImageSummary, OpenedImage, ProtectedDetail};
+pub(crate) use record::{ImageDetail, ImagePassword, ImageSummary, OpenedImage};

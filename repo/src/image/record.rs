@@ -230,9 +230,8 @@ impl ImageRecord {
             return codec::decode(IMAGE.name, &plaintext).about(DETAIL_PART);
         }
         let wrong = |why: &str| Error::new(ErrorKind::WrongPassword, "image", why);
-        let password = password.ok_or_else(|| {
-            wrong("it has a password of its own").advise("give it with --image-password-file")
-        })?;
+        let password = password
+            .ok_or_else(|| wrong("it has a password of its own").advise("give it with --image-password-file"))?;
         let detail: ProtectedDetail = codec::decode(IMAGE.name, &plaintext).about(DETAIL_PART)?;
         let key = ImagePassword::derive(detail.kdf, password)?.key;
         let mut opened = Zeroizing::new(detail.sealed);

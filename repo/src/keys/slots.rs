@@ -119,7 +119,8 @@ pub(crate) fn open_any_slot(
             Err(error) => damaged = Some(error),
         }
     }
-    let wrong = Error::new(ErrorKind::WrongPassword, store.describe(), "no key slot opens with this password or key file");
+    let wrong =
+        Error::new(ErrorKind::WrongPassword, store.describe(), "no key slot opens with this password or key file");
     Err(match damaged {
         Some(error) => wrong.advise(format!("one slot could not be read: {error}")),
         None => wrong,
@@ -185,9 +186,8 @@ pub(crate) fn remove_slot(store: &dyn Store, keyring: &Keyring, slot: &SlotId) -
         return Err(Error::new(ErrorKind::NotFound, format!("key {slot}"), "there is no such key slot")
             .advise("`holotype key list` shows those that are"));
     }
-    let others_full = slots.iter().any(|(key, read)| {
-        *key != object(slot) && read.as_ref().is_ok_and(|other| full(&other.header))
-    });
+    let others_full =
+        slots.iter().any(|(key, read)| *key != object(slot) && read.as_ref().is_ok_and(|other| full(&other.header)));
     if !others_full {
         return Err(Error::new(ErrorKind::InvalidInput, format!("key {slot}"), "it is the last full key")
             .advise("add another full key first"));

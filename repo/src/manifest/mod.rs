@@ -8,7 +8,7 @@ mod node;
 mod reader;
 mod writer;
 
-pub(crate) use node::{EncodedNode, Extent, LeafExtent, Node, NodeReferences};
+pub(crate) use node::{Extent, LeafExtent, Node, NodeReferences};
 pub(crate) use reader::{LeafPlace, ManifestReader};
 pub(crate) use writer::ManifestWriter;
 

@@ -107,8 +107,7 @@ impl<'a> ManifestReader<'a> {
         offset: &mut u64,
         leaves: &mut Vec<LeafPlace>,
     ) -> Result<()> {
-        let damaged =
-            |why: &str| Error::new(ErrorKind::Damaged, format!("manifest node {}", id.short()), why);
+        let damaged = |why: &str| Error::new(ErrorKind::Damaged, format!("manifest node {}", id.short()), why);
         if levels == 0 {
             return Err(damaged("its tree is deeper than any disk needs"));
         }

@@ -45,8 +45,7 @@ pub(super) fn seal_layout(image_secret: &Secret32, layout: &[u8]) -> Vec<u8> {
 impl ManifestWriter {
     pub fn new(store: Arc<dyn Store>, keyring: &Keyring, image_secret: Option<Secret32>, pack_bytes: u64) -> Self {
         let (repository, epoch) = (keyring.repository(), keyring.key_epoch());
-        let origins =
-            |public, sealed_to| OriginAllocator::new(repository, public, sealed_to, epoch, pack_bytes);
+        let origins = |public, sealed_to| OriginAllocator::new(repository, public, sealed_to, epoch, pack_bytes);
         Self {
             store,
             image_secret,

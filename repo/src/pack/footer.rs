@@ -128,9 +128,7 @@ impl PackFooter {
         for (number, frame) in self.frames.iter().enumerate() {
             let kind_fits = match self.kind {
                 PackKind::Data => frame.kind == FrameKind::Chunks as u8 && !frame.ids.is_empty(),
-                PackKind::Meta if number % 2 == 0 => {
-                    frame.kind == FrameKind::References as u8 && !frame.ids.is_empty()
-                }
+                PackKind::Meta if number % 2 == 0 => frame.kind == FrameKind::References as u8 && !frame.ids.is_empty(),
                 PackKind::Meta => frame.kind == FrameKind::Layouts as u8 && frame.ids.is_empty(),
             };
             let bounded = frame.ids.len() <= MAX_FRAME_CHUNKS

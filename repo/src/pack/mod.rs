@@ -5,8 +5,8 @@ mod footer;
 mod origin;
 mod reader;
 
-pub use footer::{EncodedFooter, FrameEntry, OriginEntry, PackFooter, SealedTo, TRAILER_BYTES};
 pub(crate) use assembler::{FinishedPack, PackAssembler};
+pub use footer::{EncodedFooter, FrameEntry, OriginEntry, PackFooter, SealedTo, TRAILER_BYTES};
 pub(crate) use origin::{Origin, OriginAllocator};
 pub(crate) use reader::{PackReader, read_footer};
 

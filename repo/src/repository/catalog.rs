@@ -3,7 +3,10 @@
 use super::config::{RepositoryConfig, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::segment::read_segment;
-use crate::index::{ChunkIndex, ChunkLocation, IndexStats, IndexedPack, MemoryIndex, OpenIndex, PackContents, PackKind, SledIndex};
+use crate::index::{
+    ChunkIndex, ChunkLocation, IndexStats, IndexedPack, MemoryIndex, OpenIndex, PackContents, PackKind, SledIndex,
+    set_aside,
+};
 use crate::keys::{Keyring, read_slots};
 use crate::pack::{folder_of, read_footer};
 use crate::store::{Folder, Store};
@@ -68,8 +71,8 @@ impl Catalog {
             Err(error) if error.kind() == ErrorKind::Damaged || error.kind() == ErrorKind::Io => {
                 tracing::warn!("index in the cache is not usable ({error}); doing without it");
                 *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MemoryIndex::new());
-                if let Some(dir) = &self.cache_dir {
-                    SledIndex::set_aside(dir);
+                if let Some(Err(error)) = self.cache_dir.as_deref().map(set_aside) {
+                    tracing::warn!("{error}");
                 }
                 self.take_in()?;
                 action(&*self.index())
@@ -109,8 +112,7 @@ impl Catalog {
                 Err(error) => tracing::warn!("index segment passed over: {error}"),
             }
         }
-        let mut live: HashMap<PackId, IndexedPack> =
-            index.packs()?.into_iter().map(|pack| (pack.pack, pack)).collect();
+        let mut live: HashMap<PackId, IndexedPack> = index.packs()?.into_iter().map(|pack| (pack.pack, pack)).collect();
         let gone: Vec<PackId> = live.keys().filter(|pack| !stored.contains_key(*pack)).copied().collect();
         if !gone.is_empty() {
             index.remove_packs(&gone)?;
@@ -187,18 +189,19 @@ fn indexed(pack: &PackContents) -> IndexedPack {
 
 fn open_index(dir: Option<&Path>) -> Arc<dyn ChunkIndex> {
     let Some(dir) = dir else { return Arc::new(MemoryIndex::new()) };
-    let open = || SledIndex::open(dir, SLED_CACHE_BYTES);
-    match open() {
-        OpenIndex::Opened(index) => return Arc::new(index),
-        OpenIndex::Locked => tracing::warn!("index in {} is in use by another process; doing without it", dir.display()),
-        OpenIndex::Unusable { why } => {
-            tracing::warn!("index in {} is not usable ({why}); rebuilding it", dir.display());
-            SledIndex::set_aside(dir);
-            match open() {
-                OpenIndex::Opened(index) => return Arc::new(index),
-                _ => tracing::warn!("no index can be made in {}; doing without it", dir.display()),
+    let shown = dir.display();
+    match SledIndex::open(dir, SLED_CACHE_BYTES) {
+        Ok(OpenIndex::Opened(index)) => return Arc::new(index),
+        Ok(OpenIndex::Locked) => tracing::warn!("index in {shown} is in use by another process; doing without it"),
+        Ok(OpenIndex::Unusable { why }) => {
+            tracing::warn!("index in {shown} is not usable ({why}); rebuilding it");
+            let again = set_aside(dir).and_then(|_| SledIndex::open(dir, SLED_CACHE_BYTES));
+            match again {
+                Ok(OpenIndex::Opened(index)) => return Arc::new(index),
+                _ => tracing::warn!("no index can be made in {shown}; doing without it"),
             }
         }
+        Err(error) => tracing::warn!("{error}; doing without an index on disk"),
     }
     Arc::new(MemoryIndex::new())
 }

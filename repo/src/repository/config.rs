@@ -125,7 +125,8 @@ impl RepositoryConfig {
         if self.lowest_writer_protocol <= WRITER_PROTOCOL {
             return Ok(());
         }
-        let why = format!("it wants writer protocol {}, and this program has {WRITER_PROTOCOL}", self.lowest_writer_protocol);
+        let why =
+            format!("it wants writer protocol {}, and this program has {WRITER_PROTOCOL}", self.lowest_writer_protocol);
         Err(Error::new(ErrorKind::Unsupported, "repository", why).advise("use a newer holotype to write"))
     }
 }

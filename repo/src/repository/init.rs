@@ -70,10 +70,8 @@ pub(super) fn init(store: &dyn Store, options: &InitOptions) -> Result<(Reposito
     let key_epoch = 1;
     let root = secrets.signing();
     let add = |label: &str, credentials: &Credentials| {
-        let new = NewKey {
-            fast_derivation: options.fast_derivation,
-            ..NewKey::new(Role::Full, label, credentials.clone())
-        };
+        let new =
+            NewKey { fast_derivation: options.fast_derivation, ..NewKey::new(Role::Full, label, credentials.clone()) };
         add_slot(store, repository, key_epoch, &secrets, &root, &new)
     };
     let slot = add("first", &options.credentials)?;

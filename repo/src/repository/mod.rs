@@ -6,10 +6,10 @@ mod head;
 mod init;
 mod pack_readers;
 
-pub use config::{CONFIG, RepositoryConfig, Trust};
-pub use init::InitOptions;
 pub(crate) use catalog::Catalog;
+pub use config::{CONFIG, RepositoryConfig, Trust};
 pub(crate) use head::Head;
+pub use init::InitOptions;
 pub(crate) use pack_readers::PackReaders;
 
 use crate::backup::{self, BackupOptions, BackupReport};
@@ -68,11 +68,7 @@ impl Repository {
     ///
     /// # Errors
     /// Those of [`Repository::open`].
-    pub fn open_shared(
-        store: Arc<dyn Store>,
-        credentials: &Credentials,
-        cache_root: Option<&Path>,
-    ) -> Result<Self> {
+    pub fn open_shared(store: Arc<dyn Store>, credentials: &Credentials, cache_root: Option<&Path>) -> Result<Self> {
         let config = RepositoryConfig::read(&*store)?;
         let (slot, key_epoch, secrets) = open_any_slot(&*store, &config.repository, credentials)?;
         let keyring = Keyring::new(config.repository, key_epoch, slot, secrets);
@@ -80,12 +76,7 @@ impl Repository {
         Ok(Self::assemble(store, config, keyring, cache_root))
     }
 
-    fn assemble(
-        store: Arc<dyn Store>,
-        config: RepositoryConfig,
-        keyring: Keyring,
-        cache_root: Option<&Path>,
-    ) -> Self {
+    fn assemble(store: Arc<dyn Store>, config: RepositoryConfig, keyring: Keyring, cache_root: Option<&Path>) -> Self {
         let cache_dir = cache_root.map(|root| root.join(config.repository.to_string()));
         let pack_readers = PackReaders::new(Arc::clone(&store), keyring.clone());
         Self { store, config, keyring, cache_dir, catalog: OnceLock::new(), pack_readers }

@@ -22,11 +22,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Opens the task's frames one by one and hands each, checked, to `take`.
-    pub fn run(
-        &mut self,
-        task: FetchTask,
-        mut take: impl FnMut(FrameTask, OpenedFrame) -> Result<()>,
-    ) -> Result<()> {
+    pub fn run(&mut self, task: FetchTask, mut take: impl FnMut(FrameTask, OpenedFrame) -> Result<()>) -> Result<()> {
         let reader = self.repository.pack_readers().get(PackKind::Data, &task.pack)?;
         let (Some(first), Some(last)) = (task.frames.first(), task.frames.last()) else { return Ok(()) };
         let range = reader.frame_range(first.frame)?.start..reader.frame_range(last.frame)?.end;
@@ -55,8 +51,12 @@ impl<'a> Decoder<'a> {
                 .is_some_and(|chunk| chunk.len() == place.bytes as usize && identity.chunk_id(chunk) == place.id);
             if !right {
                 let subject = format!("pack {} frame {} slot {slot}", pack.short(), frame.frame);
-                return Err(Error::new(ErrorKind::Damaged, subject, "its content is not the chunk that the image wants")
-                    .advise("run `holotype verify --read-data` to see what is hurt"));
+                return Err(Error::new(
+                    ErrorKind::Damaged,
+                    subject,
+                    "its content is not the chunk that the image wants",
+                )
+                .advise("run `holotype verify --read-data` to see what is hurt"));
             }
             checked = Some((*slot, place.bytes));
         }

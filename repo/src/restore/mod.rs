@@ -99,12 +99,8 @@ pub(crate) fn run(
     let catalog = repository.catalog()?;
     catalog.refresh()?;
     let image_bytes = image.summary.source_bytes;
-    let reader = ManifestReader::new(
-        catalog,
-        repository.pack_readers(),
-        repository.identity_of(&image),
-        image.image_secret(),
-    );
+    let reader =
+        ManifestReader::new(catalog, repository.pack_readers(), repository.identity_of(&image), image.image_secret());
     let leaves = reader.leaves(&image.detail.root)?;
     let planned: u64 = leaves.iter().map(|leaf| leaf.bytes).sum();
     if planned != image_bytes {
@@ -124,7 +120,9 @@ pub(crate) fn run(
     let abort = Abort::default();
     let totals = match target.order() {
         WriteOrder::Any => write::run(repository, planner, target, threads.clamp(1, 256), &abort, &progress, job),
-        WriteOrder::Ascending => stream::run(repository, planner, target, threads.clamp(1, 256), &abort, &progress, job),
+        WriteOrder::Ascending => {
+            stream::run(repository, planner, target, threads.clamp(1, 256), &abort, &progress, job)
+        }
     };
     abort.finish()?;
     let totals = totals?;

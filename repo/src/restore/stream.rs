@@ -45,7 +45,9 @@ pub(super) fn run(
             totals.add(&window);
             let Ok(mut buffer) = buffers.recv() else { break };
             buffer.resize(window.data_bytes as usize, 0);
-            if !fill(repository, &window, &mut buffer, &task_sender, &opened)? || full_sender.send((window, buffer)).is_err() {
+            if !fill(repository, &window, &mut buffer, &task_sender, &opened)?
+                || full_sender.send((window, buffer)).is_err()
+            {
                 break;
             }
         }
@@ -113,9 +115,8 @@ fn write_all(
         let mut chunks = window.chunks.iter().peekable();
         loop {
             job.check()?;
-            let failed = |offset: u64| {
-                move |error| Error::io(target.describe(), &format!("write at byte {offset}"), error)
-            };
+            let failed =
+                |offset: u64| move |error| Error::io(target.describe(), &format!("write at byte {offset}"), error);
             match (zeros.peek(), chunks.peek()) {
                 (None, None) => break,
                 (Some(run), next) if next.is_none_or(|chunk| run.offset < chunk.offset) => {

@@ -28,9 +28,9 @@ pub(super) fn run(
             scope.spawn(move || {
                 let mut decoder = Decoder::new(repository, progress);
                 for task in tasks {
-                    let written = job.check().and_then(|()| {
-                        decoder.run(task, |frame, opened| write_frame(target, &frame, &opened, job))
-                    });
+                    let written = job
+                        .check()
+                        .and_then(|()| decoder.run(task, |frame, opened| write_frame(target, &frame, &opened, job)));
                     if abort.note(written).is_none() {
                         return;
                     }
@@ -41,9 +41,7 @@ pub(super) fn run(
         while let Some(window) = planner.next_window()? {
             for run in &window.zeros {
                 job.check()?;
-                target
-                    .write_zeros(run.offset, run.bytes)
-                    .map_err(|error| write_error(target, run.offset, error))?;
+                target.write_zeros(run.offset, run.bytes).map_err(|error| write_error(target, run.offset, error))?;
                 job.advance(run.bytes);
             }
             totals.add(&window);
