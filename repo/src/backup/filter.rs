@@ -79,6 +79,15 @@ struct Packs {
     loaded_ids: usize,
 }
 
+impl Packs {
+    fn number(&mut self, pack: &PackId) -> u32 {
+        *self.numbers.entry(*pack).or_insert_with(|| {
+            self.names.push(*pack);
+            self.names.len() as u32 - 1
+        })
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,21 +129,11 @@ impl<'a> DuplicateFilter<'a> {
         if self.excluded.contains(pack) || !self.catalog.is_trusted(&known) {
             return Ok(());
         }
-        let number = {
-            let mut packs = lock(&self.packs);
-            if !packs.loaded.insert(*pack) {
-                return Ok(());
-            }
-            match packs.numbers.get(pack) {
-                Some(number) => *number,
-                None => {
-                    let number = packs.names.len() as u32;
-                    packs.numbers.insert(*pack, number);
-                    packs.names.push(*pack);
-                    number
-                }
-            }
-        };
+        // Held until the table is in place: who finds the pack loaded must find its ids too.
+        let mut packs = lock(&self.packs);
+        if !packs.loaded.insert(*pack) {
+            return Ok(());
+        }
         // Reading the footer also shows that the pack is still there.
         let footer = match read_footer(self.store, &self.repository, known.kind, pack) {
             Ok((_, footer, _)) => footer,
@@ -143,13 +142,11 @@ impl<'a> DuplicateFilter<'a> {
                 return Ok(());
             }
         };
-        let mut count = 0;
+        let number = packs.number(pack);
         for id in footer.frames.iter().flat_map(|frame| &frame.ids) {
             self.shard(id).entry(*id).or_insert(Holder::Pack(number));
-            count += 1;
+            packs.loaded_ids += 1;
         }
-        let mut packs = lock(&self.packs);
-        packs.loaded_ids += count;
         if packs.loaded_ids > MAX_LOADED_IDS {
             packs.loaded_ids = 0;
             packs.loaded.clear();
