@@ -37,10 +37,10 @@ pub struct VerifyArguments {
 /// Where the demonstration happens.
 #[derive(Debug, Args)]
 pub struct DemoArguments {
-    /// Directory that is to be made or is empty [default: a temporary one]
+    /// In which directory to make its own one [default: the system's temporary directory]
     #[arg(long)]
     pub dir: Option<PathBuf>,
-    /// Leave everything there
+    /// Leave everything there, to look at it
     #[arg(long)]
     pub keep: bool,
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod backup;
+mod demo;
 mod disks;
 mod images;
 mod init;
@@ -28,7 +29,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
         Command::Completions { shell } => texts::completions(shell),
-        Command::Demo(_) => Err(crate::exit::Failure::failed("unsupported", "demo: not yet")),
+        Command::Demo(arguments) => demo::run(global, &arguments),
         Command::Man { dir } => texts::man(&dir),
     }
 }
