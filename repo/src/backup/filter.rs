@@ -74,15 +74,15 @@ pub(crate) struct DuplicateFilter<'a> {
 #[derive(Default)]
 struct Packs {
     numbers: HashMap<PackId, u32>,
-    names: Vec<PackId>,
+    names: Vec<(Folder, PackId)>,
     loaded: HashSet<PackId>,
     loaded_ids: usize,
 }
 
 impl Packs {
-    fn number(&mut self, pack: &PackId) -> u32 {
+    fn number(&mut self, folder: Folder, pack: &PackId) -> u32 {
         *self.numbers.entry(*pack).or_insert_with(|| {
-            self.names.push(*pack);
+            self.names.push((folder, *pack));
             self.names.len() as u32 - 1
         })
     }
@@ -142,7 +142,7 @@ impl<'a> DuplicateFilter<'a> {
                 return Ok(());
             }
         };
-        let number = packs.number(pack);
+        let number = packs.number(folder_of(known.kind), pack);
         for id in footer.frames.iter().flat_map(|frame| &frame.ids) {
             self.shard(id).entry(*id).or_insert(Holder::Pack(number));
             packs.loaded_ids += 1;
@@ -196,13 +196,10 @@ impl<'a> DuplicateFilter<'a> {
         std::mem::take(&mut *lock(&self.durable))
     }
 
-    /// The names of packs that were leaned on, with their folders.
+    /// The names of packs that were leaned on, with their folders. The catalog is not asked: it may
+    /// have learnt meanwhile that a pack is gone, and just that must be found out.
     pub fn names(&self, leaned: &Leaned) -> Vec<(Folder, PackId)> {
         let packs = lock(&self.packs);
-        let named = |number: &u32| {
-            let pack = packs.names[*number as usize];
-            Some((folder_of(self.catalog.pack(&pack)?.kind), pack))
-        };
-        leaned.iter().filter_map(named).collect()
+        leaned.iter().map(|number| packs.names[*number as usize]).collect()
     }
 }

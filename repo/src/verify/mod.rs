@@ -11,7 +11,7 @@ use crate::image::list_images;
 use crate::index::segment::read_segment;
 use crate::job::Job;
 use crate::keys::read_slots;
-use crate::lease::read_heartbeat;
+use crate::lease::damaged_leases;
 use crate::repository::Repository;
 use crate::restore::read_lease;
 use crate::store::Folder;
@@ -71,7 +71,11 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
             report.find(key.to_string(), error.to_string());
         }
     }
-    check_leases(repository, &mut report)?;
+    let (leases, damaged_leases) = damaged_leases(store, &repository.id())?;
+    report.objects += leases;
+    for (key, error) in damaged_leases {
+        report.find(key.to_string(), error.to_string());
+    }
     let catalog = repository.catalog()?;
     catalog.refresh()?;
     let stored = packs::check_packs(repository, options, &mut report, &mut damage, job)?;
@@ -90,23 +94,6 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
     }
     report.objects += images.len() as u64;
     Ok(report)
-}
-
-/// Checks leases. They come and go while this looks.
-fn check_leases(repository: &Repository, report: &mut VerifyReport) -> Result<()> {
-    for info in repository.store().list(Folder::Leases)? {
-        report.objects += 1;
-        if info.key.name().ends_with("-revoked") {
-            continue;
-        }
-        match read_heartbeat(repository.store(), &info.key, &repository.id()) {
-            Err(error) if error.kind() != crate::ErrorKind::NotFound => {
-                report.find(info.key.to_string(), error.to_string());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Checks segments and finds packs that they list and that are not there.
