@@ -80,9 +80,8 @@ fn lost_packs(store: &dyn Store, filter: &DuplicateFilter<'_>, leaned: &Leaned) 
             there.extend(store.list(folder)?.into_iter().map(|info| info.key));
         }
     }
-    let lost = |(folder, pack): &(Folder, PackId)| {
-        !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(pack)
-    };
+    let lost =
+        |(folder, pack): &(Folder, PackId)| !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(pack);
     Ok(leaned.into_iter().filter(lost).map(|(_, pack)| pack).collect())
 }
 
