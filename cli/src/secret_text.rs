@@ -62,8 +62,11 @@ pub fn terminal_is_there() -> bool {
 
 /// Asks the terminal.
 pub fn ask(question: &str) -> Result<Password> {
-    let answer =
-        rpassword::prompt_password(question).map_err(|error| Failure::io("terminal", "ask for a password", error))?;
+    let answer = rpassword::prompt_password(question).map_err(|error| match error.kind() {
+        // The terminal gives Ctrl-C as a character while nothing is shown.
+        io::ErrorKind::Interrupted => Failure::from(holotype_repo::Error::cancelled()),
+        _ => Failure::io("terminal", "ask for a password", error),
+    })?;
     Ok(Zeroizing::new(answer.into_bytes()))
 }
 

@@ -87,6 +87,9 @@ fn a_mounted_disk_is_told_of_and_not_overwritten_and_holds_no_repository_of_itse
 
     let own = mount.0.join("repo");
     let own = own.to_str().unwrap();
+    let backup = ["backup", device.path(), "--name", "a", "--repo", own, "--init"];
+    workspace.run(backup).refused(1, &["cannot hold itself"]);
+    assert!(!mount.0.join("repo").exists(), "it is refused before anything is made");
     workspace.run(["init", "--repo", own, "--fast-derivation"]).expect(0);
     for source in [device.path(), file.to_str().unwrap()] {
         workspace.run(["backup", source, "--name", "a", "--repo", own]).refused(1, &["cannot hold itself"]);

@@ -29,7 +29,10 @@ fn one_value_for_each_command() {
     has(&workspace.run(["restore", "a", "out", "--json"]).expect(0).json(), &["target", "target_bytes", "data_bytes"]);
     let verified = workspace.run(["verify", "--sample", "50", "--json"]).expect(0).json();
     has(&verified, &["objects", "images", "packs", "packs_read", "read_bytes", "findings"]);
-    assert_eq!((&verified["packs"], &verified["packs_read"]), (&2.into(), &1.into()));
+    assert!(
+        verified["packs"] == 2 && verified["packs_read"].as_u64().unwrap() <= 2,
+        "each is drawn by itself: {verified}"
+    );
     has(&workspace.run(["stats", "--json"]).expect(0).json(), &["stored_bytes", "data_packs", "images"]);
     has(&workspace.run(["rebuild-index", "--json"]).expect(0).json(), &["index_entries"]);
     assert!(workspace.run(["disks", "--json"]).expect(0).json().is_array());

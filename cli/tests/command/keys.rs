@@ -59,7 +59,7 @@ fn a_writer_adds_images_and_opens_none() {
         writer(refused).refused(1, &["a writer key may not"]);
     }
     writer(&["key", "add", "--role", "full", "--new-key-file", "evil.key"]).refused(1, &["may not add keys"]);
-    assert!(!workspace.path("out").exists());
+    assert!(!workspace.path("out").exists() && !workspace.path("evil.key").exists());
     assert!(workspace.run(["restore", "pc-07", "-"]).expect(0).stdout == disk);
     workspace.verify_clean();
 

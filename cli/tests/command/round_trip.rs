@@ -50,7 +50,10 @@ fn options_of_a_backup() {
     let workspace = Workspace::empty();
     workspace.write("disk", vec![7; 1 << 20]);
     workspace.run(["backup", "disk", "--name", "a"]).refused(1, &["repo", "no repository"]);
-    workspace.run(["backup", "disk", "--name", "a", "--init", "--fast-derivation", "--dry-run"]).expect(0);
+    workspace.run(["backup", "disk", "--name", "a", "--init", "--dry-run"]).expect(2);
+    assert!(!workspace.repository().exists());
+    workspace.run(["init", "--fast-derivation"]).expect(0);
+    workspace.run(["backup", "disk", "--name", "a", "--dry-run"]).expect(0);
     assert!(workspace.images().is_empty(), "a dry run stores nothing");
     workspace.run(["backup", "disk", "--name", "a", "--init", "--compression", "none", "--raw"]).expect(0);
     workspace.run(["backup", "disk", "--name", "b", "--compression", "19"]).expect(0);

@@ -1,6 +1,6 @@
 //! Prompts, on a terminal that `script` makes.
 
-use crate::support::{PASSWORD, Workspace};
+use crate::support::{PASSWORD, Workspace, noise};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -35,6 +35,8 @@ fn on_terminal(workspace: &Workspace, arguments: &str, answers: &[(&str, &str)])
             && text.contains(question)
         {
             seen = shown.len();
+            // The question comes just before the terminal stops to show what is typed.
+            std::thread::sleep(std::time::Duration::from_millis(150));
             writeln!(stdin, "{answer}").unwrap();
             waiting = answers.next();
         }
@@ -58,6 +60,27 @@ fn a_new_password_is_asked_for_twice() {
     workspace.run(["images"]).expect(0);
     assert_eq!(on_terminal(&workspace, "images", &[("Password", PASSWORD)]).unwrap().1, 0);
     assert_eq!(on_terminal(&workspace, "images", &[("Password", "wrong")]).unwrap().1, 5);
+}
+
+#[test]
+fn ctrl_c_at_a_prompt_is_a_cancellation() {
+    let workspace = Workspace::empty();
+    let Some((shown, code)) = on_terminal(&workspace, "init", &[("New password", "\u{3}")]) else { return };
+    assert_eq!(code, 130, "{shown}");
+    assert!(!workspace.repository().exists());
+}
+
+#[test]
+fn progress_is_shown_and_the_summary_stands_alone() {
+    let workspace = Workspace::new();
+    workspace.write("disk", noise(1, 64 << 20));
+    let Some((shown, code)) = on_terminal(&workspace, "backup disk --name a", &[("Password", PASSWORD)]) else {
+        return;
+    };
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("of 64.00 MiB") && shown.contains("left"), "{shown}");
+    let (shown, _) = on_terminal(&workspace, "-q backup disk --name a", &[("Password", PASSWORD)]).unwrap();
+    assert!(!shown.contains("64.00 MiB"), "{shown}");
 }
 
 #[test]
