@@ -74,9 +74,18 @@ pub(crate) struct DuplicateFilter<'a> {
 #[derive(Default)]
 struct Packs {
     numbers: HashMap<PackId, u32>,
-    names: Vec<PackId>,
+    names: Vec<(Folder, PackId)>,
     loaded: HashSet<PackId>,
     loaded_ids: usize,
+}
+
+impl Packs {
+    fn number(&mut self, folder: Folder, pack: &PackId) -> u32 {
+        *self.numbers.entry(*pack).or_insert_with(|| {
+            self.names.push((folder, *pack));
+            self.names.len() as u32 - 1
+        })
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,21 +129,11 @@ impl<'a> DuplicateFilter<'a> {
         if self.excluded.contains(pack) || !self.catalog.is_trusted(&known) {
             return Ok(());
         }
-        let number = {
-            let mut packs = lock(&self.packs);
-            if !packs.loaded.insert(*pack) {
-                return Ok(());
-            }
-            match packs.numbers.get(pack) {
-                Some(number) => *number,
-                None => {
-                    let number = packs.names.len() as u32;
-                    packs.numbers.insert(*pack, number);
-                    packs.names.push(*pack);
-                    number
-                }
-            }
-        };
+        // Held until the table is in place: who finds the pack loaded must find its ids too.
+        let mut packs = lock(&self.packs);
+        if !packs.loaded.insert(*pack) {
+            return Ok(());
+        }
         // Reading the footer also shows that the pack is still there.
         let footer = match read_footer(self.store, &self.repository, known.kind, pack) {
             Ok((_, footer, _)) => footer,
@@ -143,13 +142,11 @@ impl<'a> DuplicateFilter<'a> {
                 return Ok(());
             }
         };
-        let mut count = 0;
+        let number = packs.number(folder_of(known.kind), pack);
         for id in footer.frames.iter().flat_map(|frame| &frame.ids) {
             self.shard(id).entry(*id).or_insert(Holder::Pack(number));
-            count += 1;
+            packs.loaded_ids += 1;
         }
-        let mut packs = lock(&self.packs);
-        packs.loaded_ids += count;
         if packs.loaded_ids > MAX_LOADED_IDS {
             packs.loaded_ids = 0;
             packs.loaded.clear();
@@ -199,13 +196,10 @@ impl<'a> DuplicateFilter<'a> {
         std::mem::take(&mut *lock(&self.durable))
     }
 
-    /// The names of packs that were leaned on, with their folders.
+    /// The names of packs that were leaned on, with their folders. The catalog is not asked: it may
+    /// have learnt meanwhile that a pack is gone, and just that must be found out.
     pub fn names(&self, leaned: &Leaned) -> Vec<(Folder, PackId)> {
         let packs = lock(&self.packs);
-        let named = |number: &u32| {
-            let pack = packs.names[*number as usize];
-            Some((folder_of(self.catalog.pack(&pack)?.kind), pack))
-        };
-        leaned.iter().filter_map(named).collect()
+        leaned.iter().map(|number| packs.names[*number as usize]).collect()
     }
 }

@@ -111,7 +111,9 @@ fn attempt(
     let catalog = repository.catalog()?;
     catalog.refresh()?;
     let counters = Counters::default();
-    let filter = DuplicateFilter::new(catalog, repository.store(), repository.id(), excluded.clone());
+    let mut excluded = excluded.clone();
+    excluded.extend(publish::marked_packs(repository.store())?);
+    let filter = DuplicateFilter::new(catalog, repository.store(), repository.id(), excluded);
     let stored = store_disk(repository, source, plan, &filter, &counters, job)?;
     let Some(lease) = lease else {
         return Ok(Fence::Clear(Box::new(plan.report(None, &counters, &stored))));

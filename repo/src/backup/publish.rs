@@ -73,16 +73,19 @@ pub(crate) fn publish(
 /// Packs that were leaned on and are gone or marked by a tombstone.
 fn lost_packs(store: &dyn Store, filter: &DuplicateFilter<'_>, leaned: &Leaned) -> Result<HashSet<PackId>> {
     let leaned = filter.names(leaned);
-    let marked: HashSet<String> =
-        store.list(Folder::Tombstones)?.into_iter().map(|info| info.key.name().to_owned()).collect();
+    let marked = marked_packs(store)?;
     let mut there = HashSet::new();
     for folder in [Folder::Packs, Folder::Meta] {
         if leaned.iter().any(|(in_folder, _)| *in_folder == folder) {
             there.extend(store.list(folder)?.into_iter().map(|info| info.key));
         }
     }
-    let lost = |(folder, pack): &(Folder, PackId)| {
-        !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(&pack.to_string())
-    };
+    let lost =
+        |(folder, pack): &(Folder, PackId)| !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(pack);
     Ok(leaned.into_iter().filter(lost).map(|(_, pack)| pack).collect())
+}
+
+/// Packs that a pruner has marked: they go away when the leases end that were there before.
+pub(super) fn marked_packs(store: &dyn Store) -> Result<HashSet<PackId>> {
+    Ok(store.list(Folder::Tombstones)?.iter().filter_map(|info| info.key.name().parse().ok()).collect())
 }

@@ -20,6 +20,9 @@ use std::collections::HashSet;
 /// The objects `leases/…`.
 pub const LEASE: ObjectKind = ObjectKind { code: *b"leas", version: 1, name: "lease" };
 
+/// What a revocation object holds; its name says all.
+const REVOCATION: &[u8] = b"revoked";
+
 /// What its holder does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum Purpose {
@@ -89,13 +92,37 @@ pub(crate) fn revocation_key(lease: &LeaseId) -> ObjectKey {
 /// # Errors
 /// Where the store fails.
 pub fn revoke(store: &dyn Store, lease: &LeaseId) -> Result<()> {
-    store.put(&revocation_key(lease), &[b"revoked"]).map(|_| ())
+    store.put(&revocation_key(lease), &[REVOCATION]).map(|_| ())
 }
 
 /// Every revoked lease.
 pub(crate) fn revoked_leases(store: &dyn Store) -> Result<HashSet<LeaseId>> {
     let names = store.list(Folder::Leases)?;
     Ok(names.iter().filter_map(|info| info.key.name().strip_suffix("-revoked")?.parse().ok()).collect())
+}
+
+/// Lease objects that are none, each with the reason. Those that go meanwhile are passed over.
+pub(crate) fn damaged_leases(store: &dyn Store, repository: &RepositoryId) -> Result<(u64, Vec<(ObjectKey, Error)>)> {
+    let mut damaged = Vec::new();
+    let listed = store.list(Folder::Leases)?;
+    let objects = listed.len() as u64;
+    for info in listed {
+        let checked = match info.key.name().strip_suffix("-revoked") {
+            Some(lease) => store.get(&info.key).and_then(|bytes| {
+                if bytes == REVOCATION && lease.parse::<LeaseId>().is_ok() {
+                    return Ok(());
+                }
+                // Its name alone counts, so it revokes even so.
+                Err(Error::new(ErrorKind::Damaged, info.key.to_string(), "it is no revocation as it is written"))
+            }),
+            None => read_heartbeat(store, &info.key, repository).map(|_| ()),
+        };
+        match checked {
+            Err(error) if error.kind() != ErrorKind::NotFound => damaged.push((info.key, error)),
+            _ => {}
+        }
+    }
+    Ok((objects, damaged))
 }
 
 /// Reads a heartbeat object and checks that it stands under its own name.

@@ -11,6 +11,7 @@ use crate::image::list_images;
 use crate::index::segment::read_segment;
 use crate::job::Job;
 use crate::keys::read_slots;
+use crate::lease::damaged_leases;
 use crate::repository::Repository;
 use crate::restore::read_lease;
 use crate::store::Folder;
@@ -69,6 +70,11 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
         if let Err(error) = enrolled {
             report.find(key.to_string(), error.to_string());
         }
+    }
+    let (leases, damaged_leases) = damaged_leases(store, &repository.id())?;
+    report.objects += leases;
+    for (key, error) in damaged_leases {
+        report.find(key.to_string(), error.to_string());
     }
     let catalog = repository.catalog()?;
     catalog.refresh()?;
