@@ -12,11 +12,11 @@ const KEY_BYTES: usize = 32;
 /// Hexadecimal digits between two dashes.
 const GROUP_DIGITS: usize = 8;
 
-/// A key file whose place is taken and whose text is not written yet. Removed when dropped so.
+/// A key file that nothing is opened by yet. Removed when dropped before [`FreshKeyFile::keep`].
 pub struct FreshKeyFile {
     file: File,
     path: PathBuf,
-    written: bool,
+    kept: bool,
 }
 
 impl FreshKeyFile {
@@ -39,11 +39,11 @@ impl FreshKeyFile {
             ),
             _ => Failure::io(path.display(), "make the key file", error),
         })?;
-        Ok(Self { file, path: path.to_owned(), written: false })
+        Ok(Self { file, path: path.to_owned(), kept: false })
     }
 
     /// Writes a fresh key under a comment, durably, and gives the file's bytes: they are the key.
-    pub fn write(mut self, comment: &str) -> Result<Zeroizing<Vec<u8>>> {
+    pub fn write(&mut self, comment: &str) -> Result<Zeroizing<Vec<u8>>> {
         let mut random = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *random)
             .map_err(|error| Failure::failed("io", format!("random numbers: could not get any: {error}")))?;
@@ -51,15 +51,19 @@ impl FreshKeyFile {
         let failed = |error| Failure::io(self.path.display(), "write the key file", error);
         self.file.write_all(&text).and_then(|()| self.file.sync_all()).map_err(failed)?;
         sync_directory_of(&self.path).map_err(failed)?;
-        self.written = true;
         Ok(text)
+    }
+
+    /// Leaves it there: a key slot opens with it now.
+    pub fn keep(mut self) {
+        self.kept = true;
     }
 }
 
 impl Drop for FreshKeyFile {
     fn drop(&mut self) {
-        if !self.written {
-            // Empty or half-written: of no use to anybody.
+        if !self.kept {
+            // It opens nothing, so it is of no use to anybody.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -95,11 +99,14 @@ mod tests {
     fn it_is_written_once_and_nothing_is_left_of_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        let bytes = FreshKeyFile::create(&path).unwrap().write("A key.").unwrap();
+        let mut file = FreshKeyFile::create(&path).unwrap();
+        let bytes = file.write("A key.").unwrap();
+        file.keep();
         assert_eq!(fs::read(&path).unwrap(), *bytes);
         assert!(bytes.starts_with(b"# A key.\n") && bytes.len() == 9 + 64 + 7 + 1);
         assert_eq!(FreshKeyFile::create(&path).err().unwrap().kind(), "already-exists");
-        let second = FreshKeyFile::create(&directory.path().join("second")).unwrap();
+        let mut second = FreshKeyFile::create(&directory.path().join("second")).unwrap();
+        second.write("Of no slot.").unwrap();
         drop(second);
         assert!(!directory.path().join("second").exists());
     }

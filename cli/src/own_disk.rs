@@ -33,16 +33,22 @@ pub fn check_target(target: &Path, repository: &Path) -> Result<()> {
 
 /// Why `source` holds the repository, where it does.
 fn holds(source: &Path, repository: &Path) -> Option<String> {
-    let root = repository.canonicalize().ok()?;
     let file = source.canonicalize().ok()?;
-    if file.starts_with(&root) {
+    if repository.canonicalize().is_ok_and(|root| file.starts_with(root)) {
         return Some("it is a file of the repository".to_owned());
     }
     #[cfg(target_os = "linux")]
-    if linux::is_below(&file, &root) {
+    if linux::is_below(&file, &where_it_is_or_will_be(repository)?) {
         return Some(format!("the repository {} is on it", repository.display()));
     }
     None
+}
+
+/// The repository's directory, or the one that it will be made in.
+#[cfg(target_os = "linux")]
+fn where_it_is_or_will_be(repository: &Path) -> Option<std::path::PathBuf> {
+    let above = repository.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    repository.canonicalize().or_else(|_| above.canonicalize()).ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -151,7 +157,7 @@ mod linux {
         fn a_directory_stands_on_its_disk() {
             let directory = tempfile::tempdir().unwrap();
             let number = device_of(directory.path());
-            assert_eq!(number.is_some_and(|number| !bases(directory.path()).contains(&Base::Device(number))), false);
+            assert!(number.is_none_or(|number| bases(directory.path()).contains(&Base::Device(number))));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Passwords from files, commands and the terminal.
 
 use crate::exit::{Failure, Result};
+use crate::signals;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -62,8 +63,11 @@ pub fn terminal_is_there() -> bool {
 
 /// Asks the terminal.
 pub fn ask(question: &str) -> Result<Password> {
-    let answer =
-        rpassword::prompt_password(question).map_err(|error| Failure::io("terminal", "ask for a password", error))?;
+    signals::catch_interrupt()?;
+    let answer = rpassword::prompt_password(question).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::from(holotype_repo::Error::cancelled()),
+        _ => Failure::io("terminal", "ask for a password", error),
+    })?;
     Ok(Zeroizing::new(answer.into_bytes()))
 }
 

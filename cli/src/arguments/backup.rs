@@ -17,7 +17,7 @@ pub struct BackupArguments {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tags: Vec<(String, String)>,
     /// Make the repository where there is none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub init: bool,
     /// Look in this image first [default: the newest of the same name]
     #[arg(long, value_name = "IMAGE", conflicts_with = "no_parent")]

@@ -23,6 +23,9 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
         true => Box::new(StdinSource::stdin()),
         false => open_source(&arguments.source)?,
     };
+    if arguments.source.as_os_str() != "-" {
+        own_disk::check_source(&arguments.source, repository_path)?;
+    }
     let image_password = session::image_password(arguments.image_password_file.as_deref())?;
     let session = match arguments.init && !session::repository_exists(global)? {
         true => {
@@ -32,9 +35,6 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
         }
         false => Session::open(global)?,
     };
-    if arguments.source.as_os_str() != "-" {
-        own_disk::check_source(&arguments.source, repository_path)?;
-    }
     let options = BackupOptions {
         tags: arguments.tags.clone(),
         parent: match &arguments.parent {

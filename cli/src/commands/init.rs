@@ -10,6 +10,8 @@ use holotype_repo::core::key_slot::Role;
 use holotype_repo::{Credentials, InitOptions, NewKey, Trust};
 use serde_json::json;
 
+const KEY_FILE_COMMENT: &str = "Holotype key file. Without it, the password opens nothing.";
+
 /// Makes a repository.
 pub fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result {
     let path = session::path_of_repository(global)?;
@@ -20,13 +22,9 @@ pub fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result {
         ));
     }
     // The places of key files are taken first: nothing is made where they cannot be written.
-    let recovery_file = arguments.recovery_key.as_deref().map(FreshKeyFile::create).transpose()?;
-    let fresh_key = match &arguments.new_key_file {
-        Some(path) => {
-            Some(FreshKeyFile::create(path)?.write("Holotype key file. Without it, the password opens nothing.")?)
-        }
-        None => None,
-    };
+    let mut recovery_file = arguments.recovery_key.as_deref().map(FreshKeyFile::create).transpose()?;
+    let mut key_file = arguments.new_key_file.as_deref().map(FreshKeyFile::create).transpose()?;
+    let fresh_key = key_file.as_mut().map(|file| file.write(KEY_FILE_COMMENT)).transpose()?;
     let credentials = match fresh_key {
         Some(bytes) if arguments.no_password => Credentials::key_file(bytes.to_vec()),
         Some(bytes) => credentials::for_new_repository(global, false)?.with_key_file(bytes.to_vec()),
@@ -39,13 +37,17 @@ pub fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result {
     };
     let session = Session::init(global, &options)?;
     let id = session.repository.id();
-    if let Some(file) = recovery_file {
+    if let Some(file) = key_file.take() {
+        file.keep();
+    }
+    if let Some(mut file) = recovery_file.take() {
         let comment = format!(
             "Holotype recovery key of repository {id}. It opens everything without a password: keep it in a safe. \
              Use this whole file with --key-file."
         );
         let key = Credentials::key_file(file.write(&comment)?.to_vec());
         session.repository.add_key(&NewKey::new(Role::Full, "recovery", key))?;
+        file.keep();
     }
     if global.json {
         output::json(&json!({ "repository": id, "path": path, "recovery_key": arguments.recovery_key }));

@@ -44,12 +44,12 @@ fn add(global: &GlobalArguments, arguments: &AddArguments) -> Result {
         ));
     }
     let session = Session::open(global)?;
-    let fresh_file = arguments.new_key_file.as_deref().map(FreshKeyFile::create).transpose()?;
+    let mut fresh_file = arguments.new_key_file.as_deref().map(FreshKeyFile::create).transpose()?;
     let mut credentials = Credentials::default();
     if asks || arguments.secret.new_password_file.is_some() {
         credentials = credentials.with_password(new_password(&arguments.secret)?.to_vec());
     }
-    if let Some(file) = fresh_file {
+    if let Some(file) = &mut fresh_file {
         let comment = format!("Holotype key file ({role}) of repository {}.", session.repository.id());
         credentials = credentials.with_key_file(file.write(&comment)?.to_vec());
     }
@@ -58,6 +58,9 @@ fn add(global: &GlobalArguments, arguments: &AddArguments) -> Result {
         ..NewKey::new(role, &arguments.label, credentials)
     };
     let slot = session.repository.add_key(&new)?;
+    if let Some(file) = fresh_file {
+        file.keep();
+    }
     if global.json {
         output::json(&json!({ "key": slot, "role": role.to_string(), "key_file": arguments.new_key_file }));
     } else if !global.quiet {

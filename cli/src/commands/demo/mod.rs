@@ -96,7 +96,9 @@ impl Demonstration<'_> {
     }
 
     fn make_repository(&self) -> Result<Repository> {
-        let key = FreshKeyFile::create(&self.directory.join("demo.key"))?.write("Key of the demonstration.")?;
+        let mut key_file = FreshKeyFile::create(&self.directory.join("demo.key"))?;
+        let key = key_file.write("Key of the demonstration.")?;
+        key_file.keep();
         let store = LocalStore::create(self.directory.join("repository"))?;
         let options = InitOptions::new(Credentials::key_file(key.to_vec()));
         Ok(Repository::init_shared(Arc::new(store), &options, Some(&self.directory.join("cache")))?)
