@@ -211,7 +211,8 @@ pub struct SlotHeader {
 pub struct KeySlot {
     /// What stands in clear.
     pub header: SlotHeader,
-    /// The root's signature over the header: this writer is enrolled.
+    /// The root's signature over the header and the BLAKE3 of the sealed secrets: this writer is
+    /// enrolled, and the slot is as it was made.
     pub enrolment: [u8; SIGNATURE_BYTES],
     /// [`SlotSecrets`], sealed; the header is associated data.
     pub sealed_secrets: Vec<u8>,
@@ -230,11 +231,11 @@ impl KeySlot {
         factors: &Factors,
     ) -> Result<Option<Self>, DecodeError> {
         let Some(key) = header.protection.sealing_key(factors)? else { return Ok(None) };
-        let header_bytes = codec::encode(&header);
         let mut sealed = codec::encode(secrets);
-        seal::seal_in_place(&key, &nonce, &header_bytes, &mut sealed);
-        let enrolment = root.sign(signature::ENROLMENT, &header_bytes);
-        Ok(Some(Self { header, enrolment, sealed_secrets: [&nonce[..], &sealed].concat() }))
+        seal::seal_in_place(&key, &nonce, &codec::encode(&header), &mut sealed);
+        let sealed_secrets = [&nonce[..], &sealed].concat();
+        let enrolment = root.sign(signature::ENROLMENT, &enrolment_message(&header, &sealed_secrets));
+        Ok(Some(Self { header, enrolment, sealed_secrets }))
     }
 
     /// Opens the slot: `None` where the factors are not those that it wants or do not open it.
@@ -262,11 +263,16 @@ impl KeySlot {
     }
 
     /// # Errors
-    /// `NotAuthentic` where `root` did not enrol this writer.
+    /// `NotAuthentic` where `root` did not enrol this writer, or where any byte of the slot is
+    /// another one: damage shows without the slot's password.
     pub fn verify_enrolment(&self, root: &WriterId) -> Result<(), DecodeError> {
-        let message = codec::encode(&self.header);
+        let message = enrolment_message(&self.header, &self.sealed_secrets);
         signature::verify("key slot", root, signature::ENROLMENT, &message, &self.enrolment)
     }
+}
+
+fn enrolment_message(header: &SlotHeader, sealed_secrets: &[u8]) -> Vec<u8> {
+    [codec::encode(header), blake3::hash(sealed_secrets).as_bytes().to_vec()].concat()
 }
 
 #[cfg(test)]

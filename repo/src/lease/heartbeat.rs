@@ -24,22 +24,31 @@ pub(crate) enum LeaseState {
 
 struct Beating {
     record: LeaseRecord,
+    /// Heartbeats that are stored, or may be: a put that failed can have been done even so.
+    stored: Vec<u64>,
     keyring: Keyring,
     store: Arc<dyn Store>,
 }
 
 impl Beating {
-    /// Stores the next heartbeat, then removes the one before it: the lease is never without one.
+    /// Stores the next heartbeat, then removes those before it: the lease is never without one.
     fn beat(&mut self) -> Result<()> {
-        let before = self.record.counter;
-        self.record.counter += 1;
-        self.put()?;
-        self.store.delete(&heartbeat_key(&self.record.lease, before))
+        let counter = self.stored.last().map_or(0, |last| last + 1);
+        self.stored.push(counter);
+        let record = LeaseRecord { counter, ..self.record.clone() };
+        let bytes = record.encode(&self.keyring.signing());
+        self.store.put(&heartbeat_key(&record.lease, counter), &[&bytes])?;
+        self.record = record;
+        self.remove(|stored| stored < counter)
     }
 
-    fn put(&self) -> Result<()> {
-        let bytes = self.record.encode(&self.keyring.signing());
-        self.store.put(&heartbeat_key(&self.record.lease, self.record.counter), &[&bytes]).map(|_| ())
+    /// Removes the heartbeats whose numbers are chosen.
+    fn remove(&mut self, chosen: impl Fn(u64) -> bool) -> Result<()> {
+        while let Some(at) = self.stored.iter().position(|number| chosen(*number)) {
+            self.store.delete(&heartbeat_key(&self.record.lease, self.stored[at]))?;
+            self.stored.remove(at);
+        }
+        Ok(())
     }
 }
 
@@ -64,8 +73,8 @@ impl HeldLease {
             sealed_root: None,
             extensions: Vec::new(),
         };
-        let beating = Beating { record, keyring: keyring.clone(), store: Arc::clone(store) };
-        beating.put()?;
+        let mut beating = Beating { record, stored: Vec::new(), keyring: keyring.clone(), store: Arc::clone(store) };
+        beating.beat()?;
         let beating = Arc::new(Mutex::new(beating));
         let (stop, stopped) = bounded::<()>(0);
         let shared = Arc::clone(&beating);
@@ -115,9 +124,8 @@ impl Drop for HeldLease {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = heartbeat_key(&self.lease, beating.record.counter);
-        if let Err(error) = beating.store.delete(&key) {
+        let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = beating.remove(|_| true) {
             tracing::debug!("lease {}: not removed: {error}", self.lease);
         }
     }

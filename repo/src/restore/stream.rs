@@ -14,7 +14,9 @@ use holotype_core::frame::OpenedFrame;
 /// Opened frames that wait to be copied to their places.
 const QUEUED_FRAMES: usize = 8;
 
-type Opened = (FrameTask, OpenedFrame);
+/// A frame, or `None` where a decoding thread has failed: the others live on and wait for tasks, so
+/// that nobody would notice otherwise.
+type Opened = Option<(FrameTask, OpenedFrame)>;
 
 pub(super) fn run(
     repository: &Repository,
@@ -36,7 +38,11 @@ pub(super) fn run(
         }
         for _ in 0..threads {
             let (tasks, opened_sender) = (tasks.clone(), opened_sender.clone());
-            scope.spawn(move || abort.note(decode_all(repository, progress, job, &tasks, &opened_sender)));
+            scope.spawn(move || {
+                if abort.note(decode_all(repository, progress, job, &tasks, &opened_sender)).is_none() {
+                    let _ = opened_sender.send(None);
+                }
+            });
         }
         drop((tasks, opened_sender));
         scope.spawn(move || abort.note(write_all(target, &full, &buffer_sender, job)));
@@ -66,13 +72,13 @@ fn decode_all(
     for task in tasks {
         job.check()?;
         // The receiver is gone only where another stage has failed.
-        decoder.run(task, |frame, frame_opened| opened.send((frame, frame_opened)).map_err(|_| Error::cancelled()))?;
+        decoder.run(task, |frame, frame_opened| opened.send(Some((frame, frame_opened))).map_err(|_| Error::cancelled()))?;
     }
     Ok(())
 }
 
-/// Sends the window's tasks out and puts what comes back in its place. `false` where the decoding
-/// threads have ended.
+/// Sends the window's tasks out and puts what comes back in its place. `false` where a decoding
+/// thread has failed.
 fn fill(
     repository: &Repository,
     window: &Window,
@@ -93,7 +99,7 @@ fn fill(
                 },
             },
         };
-        let Some((frame, frame_opened)) = received else { return Ok(false) };
+        let Some(Some((frame, frame_opened))) = received else { return Ok(false) };
         left -= frame.places.len();
         for (slot, place) in frame.places {
             let chunk = frame_opened.chunk(slot).expect("each slot was checked");

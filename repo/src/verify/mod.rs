@@ -79,7 +79,7 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
     let catalog = repository.catalog()?;
     catalog.refresh()?;
     let stored = packs::check_packs(repository, options, &mut report, &mut damage, job)?;
-    check_segments(repository, &stored, &mut report, &mut damage)?;
+    let missing = check_segments(repository, &stored, &mut report, &mut damage)?;
 
     let (images, damaged) = list_images(store, repository.keyring())?;
     for error in damaged {
@@ -93,16 +93,23 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
         walk.check(image, &mut report)?;
     }
     report.objects += images.len() as u64;
+    // A segment may outlive its packs: a writer whose lease was revoked wrote it after a prune.
+    let mut number = 0;
+    report.findings.retain(|finding| {
+        number += 1;
+        !(missing.contains(&(number - 1)) && finding.images.is_empty())
+    });
     Ok(report)
 }
 
-/// Checks segments and finds packs that they list and that are not there.
+/// Checks segments and finds packs that they list and that are not there. Gives the numbers of
+/// these findings; they are some only where an image needs the pack.
 fn check_segments(
     repository: &Repository,
     stored: &HashSet<PackId>,
     report: &mut VerifyReport,
     damage: &mut Damage,
-) -> Result<()> {
+) -> Result<HashSet<usize>> {
     let store = repository.store();
     let mut missing: HashMap<PackId, usize> = HashMap::new();
     for info in store.list(Folder::Index)? {
@@ -126,5 +133,5 @@ fn check_segments(
             }
         }
     }
-    Ok(())
+    Ok(missing.into_values().collect())
 }
