@@ -64,35 +64,47 @@ impl Catalog {
         Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs `action` on the index; where the index turns out to be damaged, sets it aside, rebuilds
-    /// it from the store and runs `action` again.
+    /// Runs `action` on the index; where the index fails, does without it: builds one in memory from
+    /// the store and runs `action` again. The cache may be damaged or full; no answer hangs on it.
     fn with_index<T>(&self, action: impl Fn(&dyn ChunkIndex) -> Result<T>) -> Result<T> {
         match action(&*self.index()) {
-            Err(error) if error.kind() == ErrorKind::Damaged || error.kind() == ErrorKind::Io => {
-                tracing::warn!("index in the cache is not usable ({error}); doing without it");
-                *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MemoryIndex::new());
-                if let Some(Err(error)) = self.cache_dir.as_deref().map(set_aside) {
-                    tracing::warn!("{error}");
-                }
-                self.take_in()?;
+            Err(error) if error.kind() != ErrorKind::InvalidInput => {
+                self.do_without(&error);
+                self.take_in().map_err(TakeIn::into_error)?;
                 action(&*self.index())
             }
             other => other,
         }
     }
 
-    /// Takes in what came to the store since the last look, and forgets what went.
-    pub fn refresh(&self) -> Result<()> {
-        self.with_index(|_| self.take_in())
+    fn do_without(&self, error: &Error) {
+        tracing::warn!("index in the cache is not usable ({error}); doing without it");
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MemoryIndex::new());
+        if error.kind() == ErrorKind::Damaged
+            && let Some(Err(error)) = self.cache_dir.as_deref().map(set_aside)
+        {
+            tracing::warn!("{error}");
+        }
     }
 
-    fn take_in(&self) -> Result<()> {
+    /// Takes in what came to the store since the last look, and forgets what went.
+    pub fn refresh(&self) -> Result<()> {
+        match self.take_in() {
+            Err(TakeIn::Index(error)) => {
+                self.do_without(&error);
+                self.take_in().map_err(TakeIn::into_error)
+            }
+            other => other.map_err(TakeIn::into_error),
+        }
+    }
+
+    fn take_in(&self) -> Result<(), TakeIn> {
         let index = self.index();
         // Packs are listed after segments: a segment is written after its packs, so none is missed.
-        let segments = self.store.list(Folder::Index)?;
+        let segments = self.store.list(Folder::Index).map_err(TakeIn::Store)?;
         let mut stored: HashMap<PackId, (PackKind, u64)> = HashMap::new();
         for kind in [PackKind::Data, PackKind::Meta] {
-            for info in self.store.list(folder_of(kind))? {
+            for info in self.store.list(folder_of(kind)).map_err(TakeIn::Store)? {
                 if let Ok(pack) = info.key.name().parse() {
                     stored.insert(pack, (kind, info.bytes));
                 }
@@ -100,22 +112,23 @@ impl Catalog {
         }
         for info in segments {
             let Ok(name) = info.key.name().parse::<SegmentId>() else { continue };
-            if index.has_segment(&name)? {
+            if index.has_segment(&name).map_err(TakeIn::Index)? {
                 continue;
             }
             match read_segment(&*self.store, &name, &self.repository) {
                 Ok(mut packs) => {
                     packs.retain(|pack| stored.contains_key(&pack.pack));
-                    index.insert(&packs, &[name])?;
+                    index.insert(&packs, &[name]).map_err(TakeIn::Index)?;
                 }
                 // Its packs are found below by their own footers.
                 Err(error) => tracing::warn!("index segment passed over: {error}"),
             }
         }
-        let mut live: HashMap<PackId, IndexedPack> = index.packs()?.into_iter().map(|pack| (pack.pack, pack)).collect();
+        let mut live: HashMap<PackId, IndexedPack> =
+            index.packs().map_err(TakeIn::Index)?.into_iter().map(|pack| (pack.pack, pack)).collect();
         let gone: Vec<PackId> = live.keys().filter(|pack| !stored.contains_key(*pack)).copied().collect();
         if !gone.is_empty() {
-            index.remove_packs(&gone)?;
+            index.remove_packs(&gone).map_err(TakeIn::Index)?;
             live.retain(|pack, _| stored.contains_key(pack));
         }
         // Packs that no segment lists: a backup that was interrupted or is still at work wrote them.
@@ -135,7 +148,7 @@ impl Catalog {
                     }
                 })
                 .collect();
-            index.insert(&read, &[])?;
+            index.insert(&read, &[]).map_err(TakeIn::Index)?;
             live.extend(read.iter().map(|pack| (pack.pack, indexed(pack))));
         }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
@@ -180,6 +193,22 @@ impl Catalog {
 
     pub fn flush(&self) -> Result<()> {
         self.with_index(|index| index.flush())
+    }
+}
+
+/// Why the catalog could not be brought up to date.
+enum TakeIn {
+    /// The store failed.
+    Store(Error),
+    /// The index failed, and can be done without.
+    Index(Error),
+}
+
+impl TakeIn {
+    fn into_error(self) -> Error {
+        match self {
+            TakeIn::Store(error) | TakeIn::Index(error) => error,
+        }
     }
 }
 
