@@ -30,7 +30,7 @@ pub(super) fn run(
                 for task in tasks {
                     let written = job
                         .check()
-                        .and_then(|()| decoder.run(task, |frame, opened| write_frame(target, &frame, &opened, job)));
+                        .and_then(|()| decoder.run(task, &mut |frame, opened| write_frame(target, &frame, &opened, job)));
                     if abort.note(written).is_none() {
                         return;
                     }
