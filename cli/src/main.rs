@@ -1,2 +1,5 @@
-//! The holotype command.
-fn main() {}
+//! The holotype command; everything is in the library beside it.
+
+fn main() -> std::process::ExitCode {
+    holotype_cli::main()
+}

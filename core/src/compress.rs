@@ -40,36 +40,39 @@ impl Default for Compression {
 }
 
 /// Compresses frames, one after another.
-pub struct Compressor(Option<bulk::Compressor<'static>>);
+pub struct Compressor {
+    zstd: Option<bulk::Compressor<'static>>,
+    /// Kept at its largest length, so that it is not filled with zeros for each frame.
+    scratch: Vec<u8>,
+}
 
 impl Compressor {
     /// A compressor; levels outside of 1 to 19 are taken to the nearest.
     pub fn new(compression: Compression) -> Self {
-        Self(match compression {
+        let zstd = match compression {
             Compression::None => None,
             Compression::Zstd(level) => {
                 let level = i32::from(level.clamp(1, 19));
                 Some(bulk::Compressor::new(level).expect("zstd knows the levels 1 to 19"))
             }
-        })
+        };
+        Self { zstd, scratch: Vec::new() }
     }
 
-    /// Appends `plaintext` to `output`, compressed where that saves at least one byte in 32, else
-    /// as it is.
-    pub fn append(&mut self, plaintext: &[u8], output: &mut Vec<u8>) -> Method {
-        let start = output.len();
-        if let Some(compressor) = &mut self.0 {
+    /// The body that stands for `plaintext`: compressed where that saves at least one byte in 32,
+    /// else as it is.
+    pub fn compress<'a>(&'a mut self, plaintext: &'a [u8]) -> (Method, &'a [u8]) {
+        if let Some(zstd) = &mut self.zstd {
             let worth_it = plaintext.len() - plaintext.len() / 32;
-            output.resize(start + worth_it, 0);
-            // zstd fails where the result does not fit: then it is not worth it.
-            if let Ok(length) = compressor.compress_to_buffer(plaintext, &mut output[start..]) {
-                output.truncate(start + length);
-                return Method::Zstd;
+            if self.scratch.len() < worth_it {
+                self.scratch.resize(worth_it, 0);
             }
-            output.truncate(start);
+            // zstd fails where the result does not fit: then it is not worth it.
+            if let Ok(length) = zstd.compress_to_buffer(plaintext, &mut self.scratch[..worth_it]) {
+                return (Method::Zstd, &self.scratch[..length]);
+            }
         }
-        output.extend_from_slice(plaintext);
-        Method::Stored
+        (Method::Stored, plaintext)
     }
 }
 
@@ -120,13 +123,12 @@ mod tests {
     use super::*;
 
     fn round_trip(plaintext: &[u8], compression: Compression) -> (Method, usize) {
-        let mut body = vec![9];
-        let method = Compressor::new(compression).append(plaintext, &mut body);
-        assert_eq!(body[0], 9);
+        let mut compressor = Compressor::new(compression);
+        let (method, body) = compressor.compress(plaintext);
         let mut output = vec![1, 2, 3];
-        Decompressor::default().decompress(method, &body[1..], plaintext.len(), &mut output).unwrap();
+        Decompressor::default().decompress(method, body, plaintext.len(), &mut output).unwrap();
         assert_eq!(output, plaintext);
-        (method, body.len() - 1)
+        (method, body.len())
     }
 
     #[test]
@@ -135,20 +137,20 @@ mod tests {
         let (method, length) = round_trip(&text, Compression::Zstd(3));
         assert!(method == Method::Zstd && length < text.len() / 50);
         assert_eq!(round_trip(&text, Compression::None), (Method::Stored, text.len()));
-        let noise: Vec<u8> = blake3::hash(b"x").as_bytes().iter().copied().collect();
+        let noise: Vec<u8> = blake3::hash(b"x").as_bytes().to_vec();
         assert_eq!(round_trip(&noise, Compression::Zstd(19)), (Method::Stored, 32));
         round_trip(b"", Compression::Zstd(3));
     }
 
     #[test]
     fn other_lengths_are_refused() {
-        let mut body = Vec::new();
-        let method = Compressor::new(Compression::Zstd(3)).append(&[7; 1000], &mut body);
+        let mut compressor = Compressor::new(Compression::Zstd(3));
+        let (method, body) = compressor.compress(&[7; 1000]);
         let mut output = Vec::new();
         let mut decompressor = Decompressor::default();
-        assert!(decompressor.decompress(method, &body, 999, &mut output).is_err());
-        assert!(decompressor.decompress(method, &body, 1001, &mut output).is_err());
-        assert!(decompressor.decompress(Method::Stored, &body, body.len() - 1, &mut output).is_err());
+        assert!(decompressor.decompress(method, body, 999, &mut output).is_err());
+        assert!(decompressor.decompress(method, body, 1001, &mut output).is_err());
+        assert!(decompressor.decompress(Method::Stored, body, body.len() - 1, &mut output).is_err());
         assert!(decompressor.decompress(Method::Zstd, b"garbage", 5, &mut output).is_err());
     }
 }

@@ -161,15 +161,15 @@ impl FrameBuilder {
             *place = length.to_le_bytes();
         }
         let plaintext = &self.buffer[table_start..];
-        let mut bytes = Vec::with_capacity(FRAME_HEADER_BYTES + PREFIX_BYTES + plaintext.len() + TAG_BYTES);
-        bytes.resize(FRAME_HEADER_BYTES + PREFIX_BYTES, 0);
-        let method = compressor.append(plaintext, &mut bytes);
-        bytes[FRAME_HEADER_BYTES] = method as u8;
-        bytes[FRAME_HEADER_BYTES + 4..FRAME_HEADER_BYTES + 8].copy_from_slice(&(plaintext.len() as u32).to_le_bytes());
+        let (method, body) = compressor.compress(plaintext);
+        let mut bytes = Vec::with_capacity(FRAME_HEADER_BYTES + PREFIX_BYTES + body.len() + TAG_BYTES);
+        bytes.resize(FRAME_HEADER_BYTES, 0);
+        bytes.extend_from_slice(&[method as u8, 0, 0, 0]);
+        bytes.extend_from_slice(&(plaintext.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(body);
         let chunk_bytes = (self.buffer.len() - TABLE_ROOM_BYTES) as u64;
         self.buffer.truncate(TABLE_ROOM_BYTES);
         self.lengths.clear();
-        bytes.shrink_to(bytes.len() + TAG_BYTES);
         Some(CompressedFrame { kind: self.kind, bytes, ids: std::mem::take(&mut self.ids), chunk_bytes })
     }
 }

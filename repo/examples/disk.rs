@@ -2,7 +2,7 @@
 
 use holotype_repo::disk::Target;
 use holotype_repo::store::LocalStore;
-use holotype_repo::{os, BackupOptions, Credentials, InitOptions, Job, Repository, RestoreOptions, ImageSelector};
+use holotype_repo::{BackupOptions, Credentials, ImageSelector, InitOptions, Job, Repository, RestoreOptions, os};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +12,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let repository = if root.exists() {
         Repository::open_cached(LocalStore::open(root)?, &credentials, &cache)?
     } else {
-        Repository::init_shared(std::sync::Arc::new(LocalStore::create(root)?), &InitOptions::new(credentials), Some(&cache))?
+        Repository::init_shared(
+            std::sync::Arc::new(LocalStore::create(root)?),
+            &InitOptions::new(credentials),
+            Some(&cache),
+        )?
     };
     match arguments[2].as_str() {
         "backup" => {

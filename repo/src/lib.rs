@@ -20,6 +20,8 @@ pub mod repository;
 pub mod restore;
 pub mod stats;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod verify;
 
 pub use backup::{BackupOptions, BackupReport, ParentChoice};

@@ -3,10 +3,10 @@
 mod common;
 
 use common::*;
+use holotype_repo::core::SlotId;
 use holotype_repo::core::key_slot::{Factors, KEY_SLOT, KeySlot, Protection, Role, SlotHeader, SlotSecrets};
 use holotype_repo::core::secret::{Secret32, SecretBytes};
 use holotype_repo::core::signature::Signing;
-use holotype_repo::core::SlotId;
 use holotype_repo::disk::{FaultDisk, MemoryDisk};
 use holotype_repo::repository::{CONFIG, RepositoryConfig};
 use holotype_repo::store::fault::{FaultPlan, FaultStore, Operation};
@@ -43,11 +43,8 @@ fn sectors_that_cannot_be_read_are_listed_and_the_rest_is_saved() {
             .iter()
             .fold(FaultDisk::new(source), |source, range| source.unreadable(range.start as u64..range.end as u64));
         let report = repository.backup(&source, &options("bad"), &Job::new()).unwrap();
-        let listed: Vec<Range<usize>> = report
-            .unreadable
-            .iter()
-            .map(|(offset, length)| *offset as usize..(*offset + *length) as usize)
-            .collect();
+        let listed: Vec<Range<usize>> =
+            report.unreadable.iter().map(|(offset, length)| *offset as usize..(*offset + *length) as usize).collect();
         assert_eq!(listed, lost, "{bad:?}");
         let lost_bytes: usize = lost.iter().map(Range::len).sum();
         assert_eq!(report.unreadable_bytes, lost_bytes as u64);
@@ -151,10 +148,9 @@ fn a_read_only_store_is_restored_from_and_not_written() {
     let store = Arc::new(FaultStore::new());
     let data = disk(6, 1 << 20);
     let image = back_up(&init(Arc::clone(&store)), "disk", &data).unwrap();
-    for (refusal, expected) in [
-        (ErrorKind::PermissionDenied, ErrorKind::PermissionDenied),
-        (ErrorKind::NoSpace, ErrorKind::NoSpace),
-    ] {
+    for (refusal, expected) in
+        [(ErrorKind::PermissionDenied, ErrorKind::PermissionDenied), (ErrorKind::NoSpace, ErrorKind::NoSpace)]
+    {
         let store = Arc::new(store.reopen());
         store.arm(FaultPlan::new().read_only(refusal));
         let before = store.objects();

@@ -15,8 +15,8 @@ use holotype_repo::store::{Folder, ObjectKey};
 use holotype_repo::{
     CancelToken, Credentials, Error, ErrorKind, Job, NewKey, Repository, RestoreOptions, Result, Store, VerifyOptions,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SECOND_KEY: [u8; 32] = [8; 32];
 
@@ -118,7 +118,10 @@ fn calls_of_a_life() -> u64 {
     let store = Arc::new(FaultStore::new());
     live(&store, &mut Reported::default()).unwrap();
     let calls = store.calls();
-    assert_eq!(calls.iter().filter(|call| call.folder == Folder::Images && call.operation == Operation::Put).count(), 3);
+    assert_eq!(
+        calls.iter().filter(|call| call.folder == Folder::Images && call.operation == Operation::Put).count(),
+        3
+    );
     calls.len() as u64
 }
 

@@ -7,9 +7,7 @@ use holotype_repo::core::ImageId;
 use holotype_repo::core::key_slot::Role;
 use holotype_repo::store::fault::{FaultPlan, FaultStore};
 use holotype_repo::store::{Folder, MemoryStore, ObjectKey};
-use holotype_repo::{
-    Credentials, Error, ErrorKind, Finding, Job, NewKey, Repository, Result, Store, VerifyOptions,
-};
+use holotype_repo::{Credentials, Error, ErrorKind, Finding, Job, NewKey, Repository, Result, Store, VerifyOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -84,12 +82,7 @@ fn sound() -> Sound {
     let store = store.reopen();
     assert_eq!(objects(&store, Folder::Leases).len(), 1);
     assert_clean(&open(store.reopen()), 2);
-    Sound {
-        store,
-        images: images.try_into().unwrap(),
-        of_image: of_image.try_into().unwrap(),
-        first_slot,
-    }
+    Sound { store, images: images.try_into().unwrap(), of_image: of_image.try_into().unwrap(), first_slot }
 }
 
 fn verify(store: FaultStore) -> Result<Vec<Finding>> {
@@ -120,7 +113,10 @@ fn damage_is_found_and_named() {
     let cases: Vec<(&ObjectKey, Harm)> =
         keys.iter().flat_map(|key| HARMS.iter().map(move |harm| (key, *harm))).collect();
     cases.iter().for_each(|(key, _)| *seen.entry(key.folder().name()).or_insert(0) += 1);
-    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), ["config", "images", "index", "keys", "leases", "meta", "packs"]);
+    assert_eq!(
+        seen.keys().copied().collect::<Vec<_>>(),
+        ["config", "images", "index", "keys", "leases", "meta", "packs"]
+    );
     on_two_threads(cases.len(), |number| {
         let (key, harm) = cases[number];
         one_case(&sound, key, harm);
@@ -153,7 +149,8 @@ fn one_case(sound: &Sound, key: &ObjectKey, harm: Harm) {
         return;
     }
     let findings = verify(hurt()).unwrap_or_else(|error| panic!("{place}: {error}"));
-    let of_object: Vec<&Finding> = findings.iter().filter(|finding| finding.object.starts_with(&key.to_string())).collect();
+    let of_object: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.object.starts_with(&key.to_string())).collect();
     match (key.folder(), harm) {
         // What may rightly go is no damage: nobody can tell. Packs have their own footers.
         (Folder::Keys | Folder::Leases | Folder::Index | Folder::Images, Harm::Delete) => {
@@ -205,7 +202,8 @@ fn the_next_backup_does_not_lean_on_a_damaged_pack() {
             let store = Arc::new(sound.store.reopen());
             harm.apply(&store, key);
             let (_, data) = &sound.images[0];
-            let image = back_up(&open(Arc::clone(&store)), "one", data).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let image =
+                back_up(&open(Arc::clone(&store)), "one", data).unwrap_or_else(|error| panic!("{place}: {error}"));
             outcome(store.another_client(), image, data, &place).unwrap_or_else(|error| panic!("{place}: {error}"));
             for finding in verify(store.another_client()).unwrap() {
                 assert!(!finding.images.contains(&image), "{place}: {finding}");

@@ -81,10 +81,8 @@ fn a_writer_s_slot_holds_no_private_key() {
     let slots = objects(&*store, Folder::Keys);
     let slots = slots.values().map(|bytes| KEY_SLOT.decode::<KeySlot>(bytes).unwrap());
     let of_writer = slots.into_iter().find(|slot| slot.header.role == Role::Writer.number()).unwrap();
-    let factors = holotype_repo::core::key_slot::Factors {
-        password: None,
-        key_file: Some(SecretBytes::new(vec![101; 32])),
-    };
+    let factors =
+        holotype_repo::core::key_slot::Factors { password: None, key_file: Some(SecretBytes::new(vec![101; 32])) };
     let secrets = of_writer.open(&factors).unwrap().unwrap();
     let holotype_repo::core::key_slot::SlotSecrets::Writer(secrets) = secrets else { panic!("{secrets:?}") };
     assert_ne!(*secrets.signing_seed.expose(), [0; 32]);
@@ -201,8 +199,7 @@ fn an_image_s_own_password_is_asked_before_the_target_is_touched() {
     let (_, repository) = shared(&init_options());
     let data = disk(1, 700_000);
     let password = |text: &str| Some(SecretBytes::new(text.into()));
-    let protected =
-        BackupOptions { image_password: password("secret"), fast_derivation: true, ..options("disk") };
+    let protected = BackupOptions { image_password: password("secret"), fast_derivation: true, ..options("disk") };
     let plain = report(&repository, &data);
     let saved = repository.backup(&MemoryDisk::new(data.clone()), &protected, &Job::new()).unwrap();
     assert_eq!(saved.new_chunks, 0, "chunks are shared");
@@ -223,7 +220,10 @@ fn an_image_s_own_password_is_asked_before_the_target_is_touched() {
     let options = RestoreOptions { image_password: password("secret"), threads: None };
     repository.restore(image, &target, &options, &Job::new()).unwrap();
     assert!(*target.bytes() == data);
-    assert_eq!(repository.show(image, password("secret").as_ref()).unwrap().detail.unwrap().data_bytes, saved.data_bytes);
+    assert_eq!(
+        repository.show(image, password("secret").as_ref()).unwrap().detail.unwrap().data_bytes,
+        saved.data_bytes
+    );
     assert_eq!(repository.images().unwrap().iter().filter(|image| image.protected).count(), 1);
     // As a parent it needs its password too.
     let parent = ParentChoice::Image(image.into());
@@ -273,14 +273,12 @@ fn an_exchanged_config_is_refused() {
         assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::WrongPassword), "{error}");
     }
     // Of this repository, with public keys of an attacker, signed by the attacker's root.
-    let attacker = holotype_repo::core::signature::Signing::from_seed(
-        &holotype_repo::core::secret::Secret32::new([66; 32]),
-    );
+    let attacker =
+        holotype_repo::core::signature::Signing::from_seed(&holotype_repo::core::secret::Secret32::new([66; 32]));
     let mut config = here.config().clone();
-    config.content = holotype_repo::core::envelope::EnvelopePrivateKey(
-        holotype_repo::core::secret::Secret32::new([67; 32]),
-    )
-    .public();
+    config.content =
+        holotype_repo::core::envelope::EnvelopePrivateKey(holotype_repo::core::secret::Secret32::new([67; 32]))
+            .public();
     config.root = attacker.writer();
     replace(&config.encode(&attacker));
     for credentials in [credentials(), writer_credentials(1)] {

@@ -11,13 +11,28 @@ use proptest::prelude::*;
 /// A stretch of a disk.
 #[derive(Debug, Clone)]
 enum Stretch {
-    Noise { seed: u64, bytes: usize },
-    Text { seed: u64, bytes: usize },
-    Zeros { bytes: usize },
+    Noise {
+        seed: u64,
+        bytes: usize,
+    },
+    Text {
+        seed: u64,
+        bytes: usize,
+    },
+    Zeros {
+        bytes: usize,
+    },
     /// A file in whole blocks: its end is padded with zeros.
-    Padded { seed: u64, bytes: usize, block_bytes: usize },
+    Padded {
+        seed: u64,
+        bytes: usize,
+        block_bytes: usize,
+    },
     /// A copy of what stands at this permille of the disk so far.
-    Copy { permille: usize, bytes: usize },
+    Copy {
+        permille: usize,
+        bytes: usize,
+    },
 }
 
 fn stretch() -> impl Strategy<Value = Stretch> {
@@ -66,11 +81,17 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     let place = || 0usize..1001;
     prop_oneof![
-        (place(), any::<u64>(), 1usize..100_000)
-            .prop_map(|(permille, seed, bytes)| Change::Overwrite { permille, seed, bytes }),
+        (place(), any::<u64>(), 1usize..100_000).prop_map(|(permille, seed, bytes)| Change::Overwrite {
+            permille,
+            seed,
+            bytes
+        }),
         (place(), 1usize..100_000).prop_map(|(permille, bytes)| Change::Zero { permille, bytes }),
-        (place(), any::<u64>(), 1usize..5000)
-            .prop_map(|(permille, seed, bytes)| Change::Insert { permille, seed, bytes }),
+        (place(), any::<u64>(), 1usize..5000).prop_map(|(permille, seed, bytes)| Change::Insert {
+            permille,
+            seed,
+            bytes
+        }),
         place().prop_map(|permille| Change::Cut { permille }),
     ]
 }

@@ -5,8 +5,8 @@
 mod common;
 
 use common::*;
-use holotype_repo::disk::MemoryDisk;
 use holotype_repo::core::{ImageId, LeaseId};
+use holotype_repo::disk::MemoryDisk;
 use holotype_repo::image::ImageRecord;
 use holotype_repo::lease;
 use holotype_repo::os::StdinSource;

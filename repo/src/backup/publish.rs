@@ -3,6 +3,7 @@
 use super::filter::DuplicateFilter;
 use super::flow::Counters;
 use super::plan::{BackupPlan, BackupReport};
+use super::store::count_segments;
 use super::{Leaned, Stored};
 use crate::error::Result;
 use crate::image::ImageRecord;
@@ -10,7 +11,7 @@ use crate::index::segment::write_segments;
 use crate::lease::{self, HeldLease, LeaseState};
 use crate::repository::{Head, Repository};
 use crate::store::{Folder, ObjectKey, Store};
-use holotype_core::PackId;
+use holotype_core::{PackId, SegmentId};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
@@ -46,7 +47,9 @@ pub(crate) fn publish(
 ) -> Result<Fence> {
     let store = repository.store();
     let segments = write_segments(store, repository.id(), std::mem::take(&mut stored.packs))?;
-    repository.catalog()?.insert(&filter.take_durable(), &segments)?;
+    count_segments(counters, &segments);
+    let names: Vec<SegmentId> = segments.into_iter().map(|(name, _)| name).collect();
+    repository.catalog()?.insert(&filter.take_durable(), &names)?;
 
     lease.record_root(&stored.root)?;
 
@@ -80,9 +83,8 @@ fn lost_packs(store: &dyn Store, filter: &DuplicateFilter<'_>, leaned: &Leaned) 
             there.extend(store.list(folder)?.into_iter().map(|info| info.key));
         }
     }
-    let lost = |(folder, pack): &(Folder, PackId)| {
-        !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(pack)
-    };
+    let lost =
+        |(folder, pack): &(Folder, PackId)| !there.contains(&ObjectKey::of(*folder, pack)) || marked.contains(pack);
     Ok(leaned.into_iter().filter(lost).map(|(_, pack)| pack).collect())
 }
 

@@ -4,7 +4,7 @@ use super::encode::EncodedFrame;
 use super::filter::DuplicateFilter;
 use super::flow::Counters;
 use crate::error::Result;
-use crate::index::segment::{SEGMENT_BYTES, SegmentPack, write_segments};
+use crate::index::segment::{SEGMENT_BYTES, SegmentPack, StoredSegment, write_segments};
 use crate::pack::{FinishedPack, PackAssembler};
 use crate::store::Store;
 use crossbeam_channel::{Receiver, Sender};
@@ -46,9 +46,15 @@ pub(crate) fn store_packs(
         stored.push(SegmentPack { pack_bytes: contents.bytes, footer });
         filter.note_durable(contents)?;
         if footer_bytes >= SEGMENT_BYTES {
-            write_segments(store, repository, std::mem::take(&mut stored))?;
+            count_segments(counters, &write_segments(store, repository, std::mem::take(&mut stored))?);
             footer_bytes = 0;
         }
     }
     Ok(stored)
+}
+
+/// Segments are part of what a backup stored.
+pub(super) fn count_segments(counters: &Counters, segments: &[StoredSegment]) {
+    let bytes = segments.iter().map(|(_, bytes)| bytes).sum();
+    counters.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
 }

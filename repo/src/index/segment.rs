@@ -60,13 +60,16 @@ impl IndexSegment {
     }
 }
 
-/// Stores segments over these packs, durably, and gives their names.
+/// A segment that was stored: its name and its length in bytes.
+pub(crate) type StoredSegment = (SegmentId, u64);
+
+/// Stores segments over these packs, durably.
 pub(crate) fn write_segments(
     store: &dyn Store,
     repository: RepositoryId,
     packs: Vec<SegmentPack>,
-) -> Result<Vec<SegmentId>> {
-    let mut names = Vec::new();
+) -> Result<Vec<StoredSegment>> {
+    let mut stored = Vec::new();
     let mut rest = packs.into_iter().peekable();
     while rest.peek().is_some() {
         let (mut taken, mut bytes) = (Vec::new(), 0);
@@ -80,9 +83,9 @@ pub(crate) fn write_segments(
         let object = SEGMENT.encode(&segment);
         let name = SegmentId(*blake3::hash(&object).as_bytes());
         store.put(&ObjectKey::of(Folder::Index, name), &[&object])?;
-        names.push(name);
+        stored.push((name, object.len() as u64));
     }
-    Ok(names)
+    Ok(stored)
 }
 
 /// Reads the segment of this name.

@@ -64,13 +64,13 @@ impl Catalog {
         Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs `action` on the index; where the index turns out to be of no use, rebuilds it from the
-    /// store in memory and runs `action` again. The cache is never a reason to fail.
+    /// Runs `action` on the index; where the index fails, does without it: builds one in memory from
+    /// the store and runs `action` again. The cache may be damaged or full; no answer hangs on it.
     fn with_index<T>(&self, action: impl Fn(&dyn ChunkIndex) -> Result<T>) -> Result<T> {
         match action(&*self.index()) {
-            Err(error) if is_of_no_use(&error) => {
+            Err(error) if error.kind() != ErrorKind::InvalidInput => {
                 self.do_without(&error);
-                self.take_in().map_err(TakeInError::into_inner)?;
+                self.take_in().map_err(TakeIn::into_error)?;
                 action(&*self.index())
             }
             other => other,
@@ -80,8 +80,7 @@ impl Catalog {
     fn do_without(&self, error: &Error) {
         tracing::warn!("index in the cache is not usable ({error}); doing without it");
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(MemoryIndex::new());
-        // A full or read-only cache disk does not make what stands there bad.
-        if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io)
+        if error.kind() == ErrorKind::Damaged
             && let Some(Err(error)) = self.cache_dir.as_deref().map(set_aside)
         {
             tracing::warn!("{error}");
@@ -91,21 +90,21 @@ impl Catalog {
     /// Takes in what came to the store since the last look, and forgets what went.
     pub fn refresh(&self) -> Result<()> {
         match self.take_in() {
-            Err(TakeInError::Index(error)) if is_of_no_use(&error) => {
+            Err(TakeIn::Index(error)) => {
                 self.do_without(&error);
-                self.take_in().map_err(TakeInError::into_inner)
+                self.take_in().map_err(TakeIn::into_error)
             }
-            other => other.map_err(TakeInError::into_inner),
+            other => other.map_err(TakeIn::into_error),
         }
     }
 
-    fn take_in(&self) -> Result<(), TakeInError> {
+    fn take_in(&self) -> Result<(), TakeIn> {
         let index = self.index();
         // Packs are listed after segments: a segment is written after its packs, so none is missed.
-        let segments = self.store.list(Folder::Index).map_err(TakeInError::Store)?;
+        let segments = self.store.list(Folder::Index).map_err(TakeIn::Store)?;
         let mut stored: HashMap<PackId, (PackKind, u64)> = HashMap::new();
         for kind in [PackKind::Data, PackKind::Meta] {
-            for info in self.store.list(folder_of(kind)).map_err(TakeInError::Store)? {
+            for info in self.store.list(folder_of(kind)).map_err(TakeIn::Store)? {
                 if let Ok(pack) = info.key.name().parse() {
                     stored.insert(pack, (kind, info.bytes));
                 }
@@ -113,23 +112,23 @@ impl Catalog {
         }
         for info in segments {
             let Ok(name) = info.key.name().parse::<SegmentId>() else { continue };
-            if index.has_segment(&name).map_err(TakeInError::Index)? {
+            if index.has_segment(&name).map_err(TakeIn::Index)? {
                 continue;
             }
             match read_segment(&*self.store, &name, &self.repository) {
                 Ok(mut packs) => {
                     packs.retain(|pack| stored.contains_key(&pack.pack));
-                    index.insert(&packs, &[name]).map_err(TakeInError::Index)?;
+                    index.insert(&packs, &[name]).map_err(TakeIn::Index)?;
                 }
                 // Its packs are found below by their own footers.
                 Err(error) => tracing::warn!("index segment passed over: {error}"),
             }
         }
-        let known = index.packs().map_err(TakeInError::Index)?;
-        let mut live: HashMap<PackId, IndexedPack> = known.into_iter().map(|pack| (pack.pack, pack)).collect();
+        let mut live: HashMap<PackId, IndexedPack> =
+            index.packs().map_err(TakeIn::Index)?.into_iter().map(|pack| (pack.pack, pack)).collect();
         let gone: Vec<PackId> = live.keys().filter(|pack| !stored.contains_key(*pack)).copied().collect();
         if !gone.is_empty() {
-            index.remove_packs(&gone).map_err(TakeInError::Index)?;
+            index.remove_packs(&gone).map_err(TakeIn::Index)?;
             live.retain(|pack, _| stored.contains_key(pack));
         }
         // Packs that no segment lists: a backup that was interrupted or is still at work wrote them.
@@ -149,7 +148,7 @@ impl Catalog {
                     }
                 })
                 .collect();
-            index.insert(&read, &[]).map_err(TakeInError::Index)?;
+            index.insert(&read, &[]).map_err(TakeIn::Index)?;
             live.extend(read.iter().map(|pack| (pack.pack, indexed(pack))));
         }
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
@@ -204,24 +203,20 @@ impl Catalog {
     }
 }
 
-/// Why taking in failed: only the index can be done without.
-enum TakeInError {
-    Index(Error),
+/// Why the catalog could not be brought up to date.
+enum TakeIn {
+    /// The store failed.
     Store(Error),
+    /// The index failed, and can be done without.
+    Index(Error),
 }
 
-impl TakeInError {
-    fn into_inner(self) -> Error {
+impl TakeIn {
+    fn into_error(self) -> Error {
         match self {
-            TakeInError::Index(error) | TakeInError::Store(error) => error,
+            TakeIn::Store(error) | TakeIn::Index(error) => error,
         }
     }
-}
-
-/// Errors of an index after which it is done without.
-fn is_of_no_use(error: &Error) -> bool {
-    use ErrorKind::{Damaged, Io, NoSpace, PermissionDenied};
-    matches!(error.kind(), Damaged | Io | NoSpace | PermissionDenied)
 }
 
 fn indexed(pack: &PackContents) -> IndexedPack {

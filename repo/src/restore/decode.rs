@@ -24,11 +24,7 @@ impl<'a> Decoder<'a> {
 
     /// Opens the task's frames one by one and hands each, checked, to `take`. Where the pack cannot
     /// be read at all, its chunks are looked for in others.
-    pub fn run(
-        &mut self,
-        task: FetchTask,
-        take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>,
-    ) -> Result<()> {
+    pub fn run(&mut self, task: FetchTask, take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>) -> Result<()> {
         let reader = match self.repository.pack_readers().get(PackKind::Data, &task.pack) {
             Ok(reader) => reader,
             Err(error) if is_lost(&error) => return self.run_elsewhere(task, error, take),

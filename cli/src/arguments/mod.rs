@@ -1,0 +1,128 @@
+//! The command line.
+
+mod backup;
+mod key;
+mod repository;
+mod restore;
+
+pub use backup::BackupArguments;
+pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
+pub use repository::{DemoArguments, InitArguments, VerifyArguments};
+pub use restore::{ImageArguments, ImagesArguments, RestoreArguments};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything was done
+  1    it failed
+  2    the command line makes no sense
+  3    done, but sectors could not be read
+  4    verify found damage
+  5    the password or key file opens nothing
+  6    the target must not be written (mounted, not empty, too small)
+  7    there is no such image
+  130  stopped by a signal
+
+Password: the first of --password-file, --password-command, HOLOTYPE_PASSWORD_FILE,
+HOLOTYPE_PASSWORD that is given; else a key file alone is tried, where one is given; else the
+terminal is asked.
+
+With --json, standard output holds exactly one JSON value: the result, or on failure
+{\"error\": SENTENCE, \"kind\": WORD}. Sentences for people go to standard error.";
+
+/// Backs up whole disks, encrypted and deduplicated, and writes them back to one disk or many.
+#[derive(Debug, Parser)]
+#[command(name = "holotype", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What every command takes
+    #[command(flatten)]
+    pub global: GlobalArguments,
+    /// What is to be done
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArguments {
+    /// Directory of the repository
+    #[arg(long, global = true, env = "HOLOTYPE_REPO", hide_env_values = true, value_name = "PATH")]
+    pub repo: Option<PathBuf>,
+    /// File whose first line is the password
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "password_command")]
+    pub password_file: Option<PathBuf>,
+    /// Command, run by sh, whose first line of output is the password
+    #[arg(long, global = true, value_name = "CMD")]
+    pub password_command: Option<String>,
+    /// Ask the terminal for the password, whatever else is given by environment
+    #[arg(long, global = true, conflicts_with_all = ["password_command", "password_file"])]
+    pub ask_password: bool,
+    /// Key file: alone, or with the password where the key wants both
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Where the index is cached [default: XDG_CACHE_HOME/holotype or ~/.cache/holotype]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Print one JSON value to standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress, no summary: only errors and warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Tell more to standard error; twice for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a repository
+    Init(InitArguments),
+    /// Back a disk up
+    Backup(BackupArguments),
+    /// List images
+    Images(ImagesArguments),
+    /// Show one image
+    Show(ImageArguments),
+    /// Write an image to a disk, a file or standard output
+    Restore(RestoreArguments),
+    /// Look for damage
+    Verify(VerifyArguments),
+    /// Throw the cached index away and build it anew
+    RebuildIndex,
+    /// Figures of the repository
+    Stats,
+    /// List the disks of this machine
+    Disks,
+    /// Manage keys
+    #[command(subcommand)]
+    Key(KeyAction),
+    /// Write a completion script for a shell to standard output
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Try everything on a small disk that is made for it
+    Demo(DemoArguments),
+    /// Write man pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,95 @@
+//! `holotype backup`.
+
+use crate::arguments::{BackupArguments, GlobalArguments};
+use crate::credentials;
+use crate::exit::{Exit, Failure, Result};
+use crate::output;
+use crate::own_disk;
+use crate::session::{self, Session};
+use crate::units::{percent, rate, size};
+use holotype_repo::disk::Source;
+use holotype_repo::os::{StdinSource, open_source};
+use holotype_repo::{BackupOptions, BackupReport, InitOptions, ParentChoice};
+use std::io::{self, IsTerminal};
+
+/// Backs a disk up.
+pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
+    let repository_path = session::path_of_repository(global)?;
+    // Opened first: a mistyped source costs no password.
+    let source: Box<dyn Source> = match arguments.source.as_os_str() == "-" {
+        true if io::stdin().is_terminal() => {
+            return Err(Failure::usage("standard input: it is a terminal; redirect a file or a pipe to it"));
+        }
+        true => Box::new(StdinSource::stdin()),
+        false => open_source(&arguments.source)?,
+    };
+    if arguments.source.as_os_str() != "-" {
+        own_disk::check_source(&arguments.source, repository_path)?;
+    }
+    let image_password = session::image_password(arguments.image_password_file.as_deref())?;
+    let session = match arguments.init && !session::repository_exists(global)? {
+        true => {
+            let credentials = credentials::for_new_repository(global, false)?;
+            let options = InitOptions { fast_derivation: arguments.fast_derivation, ..InitOptions::new(credentials) };
+            Session::init(global, &options)?
+        }
+        false => Session::open(global)?,
+    };
+    let options = BackupOptions {
+        tags: arguments.tags.clone(),
+        parent: match &arguments.parent {
+            Some(image) => ParentChoice::Image(image.clone()),
+            None if arguments.no_parent => ParentChoice::None,
+            None => ParentChoice::Newest,
+        },
+        compression: arguments.compression,
+        raw: arguments.raw || BackupOptions::named("").raw,
+        dry_run: arguments.dry_run,
+        image_password,
+        fast_derivation: arguments.fast_derivation,
+        ..BackupOptions::named(&arguments.name)
+    };
+    let report = session.run(|repository, job| repository.backup(&*source, &options, job))?;
+    if global.json {
+        output::json(&report);
+    } else if !global.quiet {
+        output::print(&summary(&report));
+    }
+    if report.is_complete() {
+        return Ok(Exit::Done);
+    }
+    tracing::warn!(
+        "{} could not be read in {} places; the image is partial",
+        size(report.unreadable_bytes),
+        report.unreadable.len()
+    );
+    Ok(Exit::Partial)
+}
+
+/// What a backup did, in a few lines.
+pub fn summary(report: &BackupReport) -> String {
+    let image = match &report.image {
+        Some(image) => format!("image {}  {}  {:.0}", image.short(), report.name, report.time),
+        None => format!("dry run  {}", report.name),
+    };
+    let parts = [
+        ("data", report.data_bytes),
+        ("zero", report.zero_bytes),
+        ("free", report.free_bytes),
+        ("unreadable", report.unreadable_bytes),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(_, bytes)| *bytes > 0).map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
+    format!(
+        "{image}\n  source  {} ({})\n  new     {} in {} of {} chunks\n  stored  {} ({} of the source)\n  time    {:.1} s ({})\n",
+        size(report.source_bytes),
+        parts.join(", "),
+        size(report.new_bytes),
+        report.new_chunks,
+        report.chunks,
+        size(report.stored_bytes),
+        percent(report.stored_bytes, report.source_bytes),
+        report.elapsed_seconds,
+        rate(report.source_bytes, report.elapsed_seconds),
+    )
+}

@@ -1,0 +1,35 @@
+//! The commands, one file each.
+
+mod backup;
+mod demo;
+mod disks;
+mod images;
+mod init;
+mod key;
+mod restore;
+mod stats;
+mod texts;
+mod verify;
+
+use crate::arguments::{Cli, Command};
+use crate::exit::Result;
+
+/// Runs what the command line asks for.
+pub fn run(cli: Cli) -> Result {
+    let global = &cli.global;
+    match cli.command {
+        Command::Init(arguments) => init::run(global, &arguments),
+        Command::Backup(arguments) => backup::run(global, &arguments),
+        Command::Images(arguments) => images::list(global, &arguments),
+        Command::Show(arguments) => images::show(global, &arguments),
+        Command::Restore(arguments) => restore::run(global, &arguments),
+        Command::Verify(arguments) => verify::run(global, &arguments),
+        Command::RebuildIndex => stats::rebuild_index(global),
+        Command::Stats => stats::run(global),
+        Command::Disks => disks::run(global),
+        Command::Key(action) => key::run(global, &action),
+        Command::Completions { shell } => texts::completions(shell),
+        Command::Demo(arguments) => demo::run(global, &arguments),
+        Command::Man { dir } => texts::man(&dir),
+    }
+}

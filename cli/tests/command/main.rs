@@ -1,0 +1,17 @@
+//! Tests of the `holotype` command as a process: exit codes, output, signals, devices.
+
+mod damage;
+mod demo;
+mod devices;
+mod full;
+mod inputs;
+mod interrupt;
+mod json;
+mod keys;
+mod parallel;
+mod partial;
+mod passwords;
+mod round_trip;
+mod support;
+mod targets;
+mod terminal;
