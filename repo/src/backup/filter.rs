@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::index::PackContents;
-use crate::pack::{folder_of, read_footer};
+use crate::pack::{folder_of, is_lost, read_footer};
 use crate::repository::Catalog;
 use crate::store::{Folder, Store};
 use holotype_core::{ChunkId, PackId, RepositoryId};
@@ -139,6 +139,10 @@ impl<'a> DuplicateFilter<'a> {
             Ok((_, footer, _)) => footer,
             Err(error) => {
                 tracing::warn!("pack not leaned on: {error}");
+                // Else this backup's own copy might not be the one that is located later.
+                if is_lost(&error) {
+                    self.catalog.forget(pack)?;
+                }
                 return Ok(());
             }
         };

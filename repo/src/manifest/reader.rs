@@ -3,6 +3,7 @@
 use super::{Extent, LeafExtent, MAX_LEVELS, Node};
 use crate::error::{DecodeContext, Error, ErrorKind, Result};
 use crate::index::{ChunkLocation, PackKind};
+use crate::pack::is_lost;
 use crate::repository::Catalog;
 use crate::repository::PackReaders;
 use holotype_core::compress::Decompressor;
@@ -72,7 +73,21 @@ impl<'a> ManifestReader<'a> {
         let missing = |why: &str| {
             Error::new(ErrorKind::Damaged, subject(), why).advise("run `holotype verify` to see which images need it")
         };
-        let location = self.catalog.locate(&[ChunkId(id.0)])?[0].ok_or_else(|| missing("no pack holds it"))?;
+        let mut lost = None;
+        let location = loop {
+            let Some(location) = self.catalog.locate(&[ChunkId(id.0)])?[0] else {
+                return Err(lost.unwrap_or_else(|| missing("no pack holds it")));
+            };
+            match self.packs.get(PackKind::Meta, &location.pack) {
+                Ok(_) => break location,
+                // Another pack may hold a copy.
+                Err(error) if is_lost(&error) => {
+                    self.catalog.forget(&location.pack)?;
+                    lost = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let pair = self.pair(&location)?;
         let (Some(references), Some(layout)) = (pair.0.chunk(location.slot), pair.1.chunk(location.slot)) else {
             return Err(missing("its frames have no such slot"));

@@ -10,6 +10,7 @@ pub use footer::{EncodedFooter, FrameEntry, OriginEntry, PackFooter, SealedTo, T
 pub(crate) use origin::{Origin, OriginAllocator};
 pub(crate) use reader::{PackReader, read_footer};
 
+use crate::error::{Error, ErrorKind};
 use crate::index::PackKind;
 use crate::store::{Folder, ObjectKey};
 use holotype_core::PackId;
@@ -25,4 +26,10 @@ pub(crate) fn folder_of(kind: PackKind) -> Folder {
         PackKind::Data => Folder::Packs,
         PackKind::Meta => Folder::Meta,
     }
+}
+
+/// Whether this error of opening a pack says that the pack is of no use, and not that it could not
+/// be looked at.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound)
 }

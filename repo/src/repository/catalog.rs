@@ -168,6 +168,13 @@ impl Catalog {
         self.with_index(|index| index.locate(ids))
     }
 
+    /// Locates nothing in this pack any more: it cannot be read. Copies in other packs are found then.
+    /// It comes back with the next refresh, should its footer be sound.
+    pub fn forget(&self, pack: &PackId) -> Result<()> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner).remove(pack);
+        self.with_index(|index| index.remove_packs(&[*pack]))
+    }
+
     pub fn may_contain(&self, id: &ChunkId) -> bool {
         self.index().may_contain(id)
     }

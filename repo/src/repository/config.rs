@@ -68,7 +68,9 @@ impl RepositoryConfig {
     /// Bounds of [`RepositoryConfig::pack_bytes`].
     pub const PACK_BYTES_RANGE: std::ops::RangeInclusive<u64> = (64 << 10)..=(512 << 20);
 
-    pub(crate) fn encode(&self, root: &Signing) -> Vec<u8> {
+    /// The object's bytes. Public for tests, which make configs of newer and of hostile programs.
+    #[doc(hidden)]
+    pub fn encode(&self, root: &Signing) -> Vec<u8> {
         let record = codec::encode(self);
         let signature = root.sign(signature::CONFIG, &record);
         CONFIG.encode(&SignedConfig { record, signature })

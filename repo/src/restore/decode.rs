@@ -1,9 +1,10 @@
 //! Fetch and decode: a pack's frames are read, opened, and each chunk is checked by its id.
 
 use super::Progress;
-use super::plan::{FetchTask, FrameTask};
+use super::plan::{FetchTask, FrameTask, Window, fetch_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::PackKind;
+use crate::pack::is_lost;
 use crate::repository::Repository;
 use holotype_core::compress::Decompressor;
 use holotype_core::frame::OpenedFrame;
@@ -21,9 +22,14 @@ impl<'a> Decoder<'a> {
         Self { repository, progress, decompressor: Decompressor::default() }
     }
 
-    /// Opens the task's frames one by one and hands each, checked, to `take`.
-    pub fn run(&mut self, task: FetchTask, mut take: impl FnMut(FrameTask, OpenedFrame) -> Result<()>) -> Result<()> {
-        let reader = self.repository.pack_readers().get(PackKind::Data, &task.pack)?;
+    /// Opens the task's frames one by one and hands each, checked, to `take`. Where the pack cannot
+    /// be read at all, its chunks are looked for in others.
+    pub fn run(&mut self, task: FetchTask, take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>) -> Result<()> {
+        let reader = match self.repository.pack_readers().get(PackKind::Data, &task.pack) {
+            Ok(reader) => reader,
+            Err(error) if is_lost(&error) => return self.run_elsewhere(task, error, take),
+            Err(error) => return Err(error),
+        };
         let (Some(first), Some(last)) = (task.frames.first(), task.frames.last()) else { return Ok(()) };
         let range = reader.frame_range(first.frame)?.start..reader.frame_range(last.frame)?.end;
         let start = range.start;
@@ -37,6 +43,22 @@ impl<'a> Decoder<'a> {
             take(frame, opened)?;
         }
         Ok(())
+    }
+
+    fn run_elsewhere(
+        &mut self,
+        task: FetchTask,
+        lost: Error,
+        take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>,
+    ) -> Result<()> {
+        let catalog = self.repository.catalog()?;
+        catalog.forget(&task.pack)?;
+        let places = task.frames.into_iter().flat_map(|frame| frame.places);
+        let window = Window { chunks: places.map(|(_, place)| place).collect(), ..Window::default() };
+        let Ok(tasks) = fetch_tasks(catalog, &window) else { return Err(lost) };
+        tracing::warn!("{lost}; its chunks are read from other packs");
+        // Each pack is forgotten once, so this ends.
+        tasks.into_iter().try_for_each(|task| self.run(task, take))
     }
 
     fn check(&self, frame: &FrameTask, opened: &OpenedFrame, pack: &holotype_core::PackId) -> Result<()> {

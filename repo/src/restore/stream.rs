@@ -72,7 +72,7 @@ fn decode_all(
     for task in tasks {
         job.check()?;
         // The receiver is gone only where another stage has failed.
-        decoder.run(task, |frame, frame_opened| {
+        decoder.run(task, &mut |frame, frame_opened| {
             opened.send(Some((frame, frame_opened))).map_err(|_| Error::cancelled())
         })?;
     }

@@ -28,9 +28,9 @@ pub(super) fn run(
             scope.spawn(move || {
                 let mut decoder = Decoder::new(repository, progress);
                 for task in tasks {
-                    let written = job
-                        .check()
-                        .and_then(|()| decoder.run(task, |frame, opened| write_frame(target, &frame, &opened, job)));
+                    let written = job.check().and_then(|()| {
+                        decoder.run(task, &mut |frame, opened| write_frame(target, &frame, &opened, job))
+                    });
                     if abort.note(written).is_none() {
                         return;
                     }

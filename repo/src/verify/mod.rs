@@ -50,7 +50,7 @@ pub(crate) struct Damage {
     packs: HashMap<PackId, usize>,
     /// Frames that do not open.
     frames: HashMap<(PackId, u32), usize>,
-    /// Chunks that a pack lists which is not there.
+    /// Chunks and nodes of packs that are not there or cannot be used.
     missing: HashMap<ChunkId, usize>,
 }
 
@@ -123,11 +123,15 @@ fn check_segments(
                 report.find(info.key.to_string(), format!("{error}; nothing is lost, packs have their own footers"));
             }
             Ok(packs) => {
-                for pack in packs.into_iter().filter(|pack| !stored.contains(&pack.pack)) {
-                    let finding = *missing.entry(pack.pack).or_insert_with(|| {
-                        let key = crate::pack::pack_key(pack.kind, &pack.pack);
-                        report.find(key.to_string(), "it is missing".to_owned())
-                    });
+                for pack in packs {
+                    let finding = match damage.packs.get(&pack.pack) {
+                        Some(finding) => *finding,
+                        None if stored.contains(&pack.pack) => continue,
+                        None => *missing.entry(pack.pack).or_insert_with(|| {
+                            let key = crate::pack::pack_key(pack.kind, &pack.pack);
+                            report.find(key.to_string(), "it is missing".to_owned())
+                        }),
+                    };
                     damage.missing.extend(pack.frames.iter().flatten().map(|id| (*id, finding)));
                 }
             }
