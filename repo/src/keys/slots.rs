@@ -103,11 +103,13 @@ pub(crate) fn open_any_slot(
     repository: &RepositoryId,
     credentials: &Credentials,
 ) -> Result<(SlotId, u32, SlotSecrets)> {
-    let slots = read_slots(store, repository)?;
+    let mut slots = read_slots(store, repository)?;
     if slots.is_empty() {
         return Err(Error::new(ErrorKind::Damaged, store.describe(), "it has no key slot, so nothing can open it")
             .advise("restore the folder `keys` from a copy"));
     }
+    // Full keys first: with a password and a key file in hand, each may open a slot of its own.
+    slots.sort_by_key(|(_, slot)| !slot.as_ref().is_ok_and(|slot| slot.header.role == Role::Full.number()));
     let mut damaged = None;
     for (_, slot) in slots.into_iter().take(MAX_SLOTS) {
         match slot {

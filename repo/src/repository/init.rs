@@ -2,7 +2,7 @@
 
 use super::config::{RepositoryConfig, Trust};
 use crate::error::{DecodeContext, Error, ErrorKind, Result};
-use crate::keys::{Credentials, Keyring, NewKey, add_slot};
+use crate::keys::{Credentials, Keyring, NewKey, add_slot, read_slots};
 use crate::random;
 use crate::store::{Folder, ObjectKey, Put, Store};
 use holotype_core::RepositoryId;
@@ -42,7 +42,7 @@ impl InitOptions {
 }
 
 /// Key slots first, config last: a crash between leaves slots without a repository, which the next
-/// init refuses to be confused by, because each slot names its repository.
+/// init removes once its own config stands. Each slot names its repository, so none is mistaken.
 pub(super) fn init(store: &dyn Store, options: &InitOptions) -> Result<(RepositoryConfig, Keyring)> {
     if !RepositoryConfig::PACK_BYTES_RANGE.contains(&options.pack_bytes) {
         let why = format!("packs of {} bytes are out of bounds", options.pack_bytes);
@@ -55,10 +55,6 @@ pub(super) fn init(store: &dyn Store, options: &InitOptions) -> Result<(Reposito
     };
     if !store.list(Folder::Config)?.is_empty() {
         return Err(exists());
-    }
-    for info in store.list(Folder::Keys)? {
-        // Left by an init that did not come to its config.
-        store.delete(&info.key)?;
     }
     let repository = RepositoryId(random::bytes()?);
     let secrets = SlotSecrets::Full(FullSecrets {
@@ -93,8 +89,17 @@ pub(super) fn init(store: &dyn Store, options: &InitOptions) -> Result<(Reposito
         root: keyring.root(),
         extensions: Vec::new(),
     };
-    match store.put(&ObjectKey::config(), &[&config.encode(&root)])? {
-        Put::Stored => Ok((config, keyring)),
-        Put::AlreadyPresent => Err(exists()),
+    let won = match store.put(&ObjectKey::config(), &[&config.encode(&root)]) {
+        Ok(put) => put == Put::Stored,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    // Whose config stands has won; slots of other inits, at once or broken off, open nothing.
+    let winner = RepositoryConfig::read(store)?.repository;
+    for (key, slot) in read_slots(store, &winner)? {
+        if slot.is_err_and(|error| error.kind() == ErrorKind::Damaged) {
+            store.delete(&key)?;
+        }
     }
+    if won { Ok((config, keyring)) } else { Err(exists()) }
 }
