@@ -40,6 +40,9 @@ fn a_wrong_password_leaves_the_target_alone() {
     workspace.run(arguments).refused(5, &["no key slot opens"]);
     assert_eq!(workspace.read("target"), b"precious");
     assert_eq!(std::fs::metadata(workspace.path("target")).unwrap().modified().unwrap(), before);
+    // The password is looked at before the target: else this were a refusal, 6.
+    workspace.run(["restore", "a", "target", "--password-file", "wrong"]).expect(5);
+    workspace.run(["restore", "nothing", "target"]).expect(7);
     workspace.run(["restore", "a", "new-target", "--password-file", "wrong"]).expect(5);
     assert!(!workspace.path("new-target").exists());
 }
