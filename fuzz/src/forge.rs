@@ -231,11 +231,11 @@ pub fn summary(source_bytes: u64) -> Vec<u8> {
     codec::encode(&("disk".to_owned(), 1_700_000_000i64, 5i32, source_bytes, false, tags))
 }
 
-/// The detail of an image with this manifest.
-pub fn detail(root: &NodeId) -> Vec<u8> {
+/// The detail of an image with this manifest and these unreadable ranges.
+pub fn detail(root: &NodeId, unreadable: &[(u64, u64)]) -> Vec<u8> {
     let none = None::<String>;
     let origin = (*root, None::<[u8; 32]>, 512u32, 512u32, "memory".to_owned(), none.clone(), none.clone());
-    let figures = (none.clone(), none, 1u64, 2u64, 3u64, vec![(4u64, 5u64)], 6u64, true);
+    let figures = (none.clone(), none, 1u64, 2u64, 3u64, unreadable.to_vec(), 6u64, true);
     let rest = (None::<ImageId>, vec!["a warning".to_owned()], "holotype 0".to_owned(), Vec::<(u32, Vec<u8>)>::new());
     codec::encode(&(origin, figures, rest))
 }
@@ -337,7 +337,7 @@ pub fn sound() -> Sound {
     let top = inner(&[(name(&first), first_bytes), (name(&second), second_bytes)]);
     let (nodes, meta) = node_pack(&[first, second, top]);
     let source_bytes = first_bytes + second_bytes;
-    let (image, image_object) = image(&nodes[2].0, &summary(source_bytes), &detail(&nodes[2]));
+    let (image, image_object) = image(&nodes[2].0, &summary(source_bytes), &detail(&nodes[2], &[]));
     let segment = segment(&[&data, &meta]);
     let segment_key = ObjectKey::of(Folder::Index, PackId(*blake3::hash(&segment).as_bytes()));
     let mut objects = base_objects();

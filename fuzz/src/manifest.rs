@@ -192,11 +192,16 @@ fn read_nodes(input: &mut Input<'_>) -> Vec<Model> {
 /// A repository whose one image has a tree of this form, all sealed and signed as it should be:
 /// verify and restore end, and a restore that says that it is done gave what the tree says.
 pub fn tree(data: &[u8]) {
+    restored_tree(data);
+}
+
+/// Whether it was restored.
+fn restored_tree(data: &[u8]) -> bool {
     let mut input = Input::new(data);
     let lie = input.u8();
     let nodes = read_nodes(&mut input);
     if nodes.is_empty() {
-        return;
+        return false;
     }
     let (base, chunk_ids) = &*BASE;
     let mut encoded: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -230,7 +235,7 @@ pub fn tree(data: &[u8]) {
         objects.push(forge::node_pack(&encoded).1.object);
     }
     let claimed = if lie % 8 == 7 { input.u64() } else { length_of(&nodes[nodes.len() - 1]) };
-    let (image, object) = forge::image(&root.0, &forge::summary(claimed), &forge::detail(&root));
+    let (image, object) = forge::image(&root.0, &forge::summary(claimed), &forge::detail(&root, &[]));
     objects.push(object);
 
     let repository = forge::open(&objects).expect("config and slot are sound");
@@ -250,6 +255,7 @@ pub fn tree(data: &[u8]) {
         assert_eq!(written.as_deref(), Some(&disk[..]), "other bytes than the tree says");
         assert_eq!(claimed, disk.len() as u64);
     }
+    restored.is_ok()
 }
 
 pub fn tree_seeds() -> Vec<Vec<u8>> {
@@ -259,11 +265,26 @@ pub fn tree_seeds() -> Vec<Vec<u8>> {
     let inner = [3, 3, 0, 0, 1, 0, 0, 0];
     let deeper = [3, 2, 2, 0, 2, 0];
     let seed = |parts: &[&[u8]]| [&[0][..], &parts.concat()].concat();
+    // A leaf of nothing and six nodes of 60 times the one below: 60^6 leaves, 47 billion.
+    let explosive: Vec<u8> =
+        (0..6u8).fold(vec![0, 0, 0], |tree, below| [tree, vec![3, 60], [below, 0].repeat(60)].concat());
     vec![
+        explosive,
         seed(&[&leaf]),
         seed(&[&leaf, &other, &inner]),
         seed(&[&leaf, &other, &inner, &deeper]),
         seed(&[&leaf, &[7, 0], &inner]),
         seed(&[&[0, 0], &[3, 2, 0, 0, 0, 0], &[3, 2, 1, 0, 1, 0]]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_trees_are_restored_and_others_are_not() {
+        let outcomes: Vec<bool> = tree_seeds().iter().map(|seed| restored_tree(seed)).collect();
+        assert_eq!(outcomes, [false, true, true, true, false, true]);
+    }
 }
