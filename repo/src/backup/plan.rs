@@ -148,7 +148,7 @@ impl BackupPlan {
         let secret = parent.image_secret();
         let identity = repository.identity_of(parent);
         let reader = ManifestReader::new(repository.catalog()?, repository.pack_readers(), identity, secret);
-        match reader.leaves(&parent.detail.root) {
+        match reader.leaves(&parent.detail.root, parent.summary.source_bytes) {
             Ok(leaves) => Ok(Some(ParentImage::new(reader, leaves))),
             Err(error) => {
                 tracing::warn!("parent image {} passed over: {error}", parent.id.short());

@@ -345,7 +345,7 @@ impl Image {
                 data_bytes: detail.data_bytes,
                 zero_bytes: detail.zero_bytes,
                 free_bytes: detail.free_bytes,
-                unreadable_bytes: detail.unreadable.iter().map(|(_, bytes)| bytes).sum(),
+                unreadable_bytes: detail.unreadable.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes)),
                 unreadable: detail.unreadable.clone(),
                 chunks: detail.chunks,
                 raw: detail.raw,
@@ -371,5 +371,52 @@ mod tests {
         }
         assert!(valid_tag("room", "3 left"));
         assert!(!valid_tag("", "x") && !valid_tag("room", "a\nb"));
+    }
+    #[test]
+    fn unreadable_ranges_of_any_length_are_summed() {
+        let detail = ImageDetail {
+            root: NodeId([1; 32]),
+            image_secret: None,
+            logical_sector_bytes: 512,
+            physical_sector_bytes: 512,
+            source_path: String::new(),
+            model: None,
+            serial: None,
+            bus: None,
+            host: None,
+            data_bytes: 0,
+            zero_bytes: 0,
+            free_bytes: 0,
+            unreadable: vec![(0, u64::MAX), (0, 2)],
+            chunks: 0,
+            raw: true,
+            parent: None,
+            warnings: Vec::new(),
+            program: String::new(),
+            extensions: Vec::new(),
+        };
+        let summary = ImageSummary {
+            name: "a".into(),
+            time_seconds: i64::MAX,
+            time_nanoseconds: -1,
+            source_bytes: 0,
+            protected: false,
+            tags: Vec::new(),
+        };
+        let record = ImageRecord {
+            repository: RepositoryId([2; 16]),
+            writer: WriterId([3; 32]),
+            sequence: 1,
+            previous: None,
+            lease: LeaseId([4; 16]),
+            key_epoch: 1,
+            sealed_root: Vec::new(),
+            sealed_summary: Vec::new(),
+            sealed_detail: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let image = Image::new(ImageId([5; 32]), &record, &summary, Some(&detail));
+        assert_eq!(image.detail.unwrap().unreadable_bytes, u64::MAX);
+        assert_eq!(image.time, Timestamp::UNIX_EPOCH);
     }
 }

@@ -12,6 +12,9 @@ mod catalog;
 pub mod conformance;
 mod entry;
 mod filter;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod memory;
 mod merge;

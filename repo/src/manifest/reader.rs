@@ -28,6 +28,37 @@ pub(crate) struct LeafPlace {
     pub node: NodeId,
 }
 
+/// Leaves have about 8 MiB each (`backup::read`), so a disk has fewer than one for
+/// each of these bytes.
+const LEAST_LEAF_BYTES: u64 = 1 << 20;
+/// Leaves that any disk may have beyond that: of an empty or very small one.
+const SPARE_LEAVES: u64 = 64;
+/// Leaves at most, 256 TiB; 48 bytes of memory each.
+const MOST_LEAVES: u64 = 1 << 25;
+
+fn most_leaves(disk_bytes: u64) -> usize {
+    // Fits, as MOST_LEAVES does.
+    (disk_bytes / LEAST_LEAF_BYTES).saturating_add(SPARE_LEAVES).min(MOST_LEAVES) as usize
+}
+
+/// The leaves of a tree that is walked.
+struct Leaves {
+    places: Vec<LeafPlace>,
+    end: u64,
+    most: usize,
+}
+
+impl Leaves {
+    fn push(&mut self, node: NodeId, bytes: u64) -> Result<(), &'static str> {
+        if self.places.len() >= self.most {
+            return Err("its tree has more leaves than a disk of its length");
+        }
+        self.places.push(LeafPlace { offset: self.end, bytes, node });
+        self.end = self.end.checked_add(bytes).ok_or("its tree overflows")?;
+        Ok(())
+    }
+}
+
 /// Reads nodes by their ids.
 pub(crate) struct ManifestReader<'a> {
     catalog: &'a Catalog,
@@ -106,12 +137,12 @@ impl<'a> ManifestReader<'a> {
         Node::decode(references, layout).about(subject())
     }
 
-    /// Every leaf under `root`, in disk order.
-    pub fn leaves(&self, root: &NodeId) -> Result<Vec<LeafPlace>> {
-        let mut leaves = Vec::new();
-        let mut offset = 0;
-        self.walk(root, None, MAX_LEVELS, &mut offset, &mut leaves)?;
-        Ok(leaves)
+    /// Every leaf under `root`, in disk order, of a disk of `disk_bytes`. A few nodes that name each
+    /// other many times make a tree of any size, so there is a bound to how many leaves are taken.
+    pub fn leaves(&self, root: &NodeId, disk_bytes: u64) -> Result<Vec<LeafPlace>> {
+        let mut leaves = Leaves { places: Vec::new(), end: 0, most: most_leaves(disk_bytes) };
+        self.walk(root, None, MAX_LEVELS, &mut leaves)?;
+        Ok(leaves.places)
     }
 
     fn walk(
@@ -119,8 +150,7 @@ impl<'a> ManifestReader<'a> {
         id: &NodeId,
         bytes: Option<u64>,
         levels: u32,
-        offset: &mut u64,
-        leaves: &mut Vec<LeafPlace>,
+        leaves: &mut Leaves,
     ) -> Result<()> {
         let damaged = |why: &str| Error::new(ErrorKind::Damaged, format!("manifest node {}", id.short()), why);
         if levels == 0 {
@@ -133,8 +163,7 @@ impl<'a> ManifestReader<'a> {
         }
         match node {
             Node::Leaf { .. } => {
-                leaves.push(LeafPlace { offset: *offset, bytes: node_bytes, node: *id });
-                *offset = offset.checked_add(node_bytes).ok_or_else(|| damaged("its tree overflows"))?;
+                leaves.push(*id, node_bytes).map_err(damaged)?;
             }
             Node::Inner { references, layout } => {
                 // The lowest inner nodes' children are leaves, which need not be read here: all
@@ -146,10 +175,9 @@ impl<'a> ManifestReader<'a> {
                 for child in &layout.children {
                     let id = child_id(child.reference);
                     if over_leaves {
-                        leaves.push(LeafPlace { offset: *offset, bytes: child.bytes, node: id });
-                        *offset = offset.checked_add(child.bytes).ok_or_else(|| damaged("its tree overflows"))?;
+                        leaves.push(id, child.bytes).map_err(damaged)?;
                     } else {
-                        self.walk(&id, Some(child.bytes), levels - 1, offset, leaves)?;
+                        self.walk(&id, Some(child.bytes), levels - 1, leaves)?;
                     }
                 }
             }
@@ -183,4 +211,25 @@ fn open_layout(image_secret: &Secret32, sealed: &[u8]) -> Result<Vec<u8>, holoty
     let mut layout = sealed.to_vec();
     seal::open_in_place(WHAT, image_secret, nonce, b"layout", &mut layout)?;
     Ok(layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_are_bounded_by_the_disk() {
+        assert_eq!(most_leaves(0), 64);
+        assert_eq!(most_leaves(1 << 40), (1 << 20) + 64);
+        assert_eq!(most_leaves(u64::MAX), 1 << 25);
+        let mut leaves = Leaves { places: Vec::new(), end: 0, most: 2 };
+        let node = NodeId([1; 32]);
+        leaves.push(node, 5).unwrap();
+        leaves.push(node, 6).unwrap();
+        assert!(leaves.push(node, 0).is_err());
+        assert_eq!(leaves.places[1], LeafPlace { offset: 5, bytes: 6, node });
+        let mut long = Leaves { places: Vec::new(), end: 0, most: 2 };
+        long.push(node, u64::MAX).unwrap();
+        assert!(long.push(node, 1).is_err());
+    }
 }

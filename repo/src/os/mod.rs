@@ -20,5 +20,12 @@ pub use file_source::{FileSource, open_source};
 pub use file_target::{FileTarget, Overwrite, open_target};
 pub use stream::{StdinSource, StdoutTarget};
 
+/// Number of mounts and swaps in such texts, for the fuzzer.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn parse_mounts_for_fuzzing(mountinfo: &str, swaps: &str) -> (usize, usize) {
+    (mounts::parse_mounts(mountinfo).len(), mounts::parse_swaps(swaps).len())
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod loop_tests;

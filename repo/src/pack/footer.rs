@@ -14,7 +14,7 @@
 //! of the frames: the name commits to every byte, and who has only the footer can check that the
 //! name belongs to what the footer says (docs/adr/0002).
 
-use crate::index::{PackContents, PackKind};
+use crate::index::{MAX_FRAMES, PackContents, PackKind};
 use bincode::{Decode, Encode};
 use holotype_core::frame::{FRAME_HEADER_BYTES, FrameKind, MAX_FRAME_CHUNKS, MAX_FRAME_PLAINTEXT_BYTES};
 use holotype_core::key_slot::Extension;
@@ -138,7 +138,7 @@ impl PackFooter {
                 return damaged(format!("frame {number} is impossible"));
             }
         }
-        if self.frames.is_empty() || (self.kind == PackKind::Meta && !self.frames.len().is_multiple_of(2)) {
+        if self.frames.is_empty() || self.frames.len() > MAX_FRAMES || (self.kind == PackKind::Meta && !self.frames.len().is_multiple_of(2)) {
             return damaged("it has an impossible number of frames".into());
         }
         Ok(())
@@ -198,5 +198,31 @@ impl EncodedFooter {
         signature::verify(WHAT, &footer.writer, signature::FOOTER, record, signature)?;
         footer.check(repository)?;
         Ok(footer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holotype_core::secret::Secret32;
+
+    #[test]
+    fn more_frames_than_an_index_takes_are_refused() {
+        let signing = Signing::from_seed(&Secret32::new([1; 32]));
+        let repository = RepositoryId([2; 16]);
+        let frame = FrameEntry { bytes: 36, kind: 1, origin: 0, number: 0, ids: vec![ChunkId([3; 32])] };
+        let origin = OriginEntry { salt: [4; 32], key_epoch: 1, sealed_to: SealedTo::Content, sealed_key: Vec::new() };
+        let mut footer = PackFooter {
+            repository,
+            kind: PackKind::Data,
+            writer: signing.writer(),
+            frames_hash: [5; 32],
+            origins: vec![origin],
+            frames: vec![frame.clone(); MAX_FRAMES],
+            extensions: Vec::new(),
+        };
+        assert!(footer.encode(&signing).decode(&repository).is_ok());
+        footer.frames.push(frame);
+        assert!(footer.encode(&signing).decode(&repository).is_err());
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Decoder<'a> {
         let identity = self.repository.keyring().identity();
         let mut checked = None;
         for (slot, place) in &frame.places {
-            if checked == Some((*slot, place.bytes)) {
+            if checked == Some((*slot, place.bytes, place.id)) {
                 continue;
             }
             let right = opened
@@ -80,7 +80,7 @@ impl<'a> Decoder<'a> {
                 )
                 .advise("run `holotype verify --read-data` to see what is hurt"));
             }
-            checked = Some((*slot, place.bytes));
+            checked = Some((*slot, place.bytes, place.id));
         }
         Ok(())
     }

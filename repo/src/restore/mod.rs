@@ -101,7 +101,7 @@ pub(crate) fn run(
     let image_bytes = image.summary.source_bytes;
     let reader =
         ManifestReader::new(catalog, repository.pack_readers(), repository.identity_of(&image), image.image_secret());
-    let leaves = reader.leaves(&image.detail.root)?;
+    let leaves = reader.leaves(&image.detail.root, image_bytes)?;
     let planned: u64 = leaves.iter().map(|leaf| leaf.bytes).sum();
     if planned != image_bytes {
         let why = format!("its manifest covers {planned} bytes of {image_bytes}");

@@ -1,0 +1,81 @@
+//! Fuzz targets of Holotype's decoders.
+//!
+//! A target is a function of bytes that panics where something is wrong. cargo-fuzz runs it under
+//! libFuzzer (`targets/`), and `cargo test` runs the same function over seeds, regressions and some
+//! thousand fixed mutations (`tests/replay.rs`), on any machine.
+//!
+//! Past authentication: the harness has the repository's keys ([`forge`]), so a target takes what
+//! stands *behind* a seal, a signature or a checksum, and seals it itself.
+
+mod cutting;
+pub mod forge;
+mod index;
+mod input;
+mod manifest;
+mod mutate;
+mod packs;
+mod records;
+mod repository;
+mod text;
+
+pub use mutate::mutations;
+
+/// A decoder under test.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, that of its binary too.
+    pub name: &'static str,
+    /// Reads `data` as its decoder would; panics where something is wrong.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Mutations in the plain test; fewer where one takes long.
+    pub plain_runs: usize,
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    target("config", records::config, records::config_seeds, 4000),
+    target("key_slot", records::key_slot, records::key_slot_seeds, 2000),
+    target("lease", records::lease, records::lease_seeds, 4000),
+    target("image", records::image, records::image_seeds, 4000),
+    target("index_segment", packs::index_segment, packs::index_segment_seeds, 2000),
+    target("pack_footer", packs::pack_footer, packs::pack_footer_seeds, 4000),
+    target("frame", packs::frame, packs::frame_seeds, 4000),
+    target("frame_payload", packs::frame_payload, packs::frame_payload_seeds, 4000),
+    target("envelope", packs::envelope, packs::envelope_seeds, 1000),
+    target("manifest_node", manifest::node, manifest::node_seeds, 8000),
+    target("manifest_tree", manifest::tree, manifest::tree_seeds, 300),
+    target("index_values", index::values, index::values_seeds, 1000),
+    target("image_selector", text::image_selector, text::image_selector_seeds, 8000),
+    target("mounts", text::mounts, text::mounts_seeds, 8000),
+    target("object_key", text::object_key, text::object_key_seeds, 8000),
+    target("chunking", cutting::chunking, cutting::chunking_seeds, 1000),
+    target("image_parts", repository::image_parts, repository::image_parts_seeds, 300),
+    target("repository", repository::damaged, repository::damaged_seeds, 300),
+];
+
+const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>, plain_runs: usize) -> Target {
+    Target { name, run, seeds, plain_runs }
+}
+
+/// The target of this name.
+///
+/// # Panics
+/// Where there is none.
+pub fn by_name(name: &str) -> &'static Target {
+    TARGETS.iter().find(|target| target.name == name).expect("a target of that name")
+}
+
+/// The body of a libFuzzer binary: the target that is called like it.
+#[cfg(feature = "libfuzzer")]
+#[macro_export]
+macro_rules! fuzz_binary {
+    () => {
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+            static TARGET: std::sync::LazyLock<&holotype_fuzz::Target> =
+                std::sync::LazyLock::new(|| holotype_fuzz::by_name(env!("CARGO_BIN_NAME")));
+            (TARGET.run)(data);
+        });
+    };
+}
