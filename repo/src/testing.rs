@@ -19,13 +19,7 @@ const CHUNK_BYTES: usize = 16;
 /// Where the store fails.
 pub fn fill_with_chunks(repository: &Repository, packs: usize, chunks_per_pack: usize) -> Result<()> {
     let (config, keyring) = (repository.config(), repository.keyring());
-    let origins = OriginAllocator::new(
-        config.repository,
-        keyring.content_public(),
-        SealedTo::Content,
-        config.key_epoch,
-        config.pack_bytes,
-    );
+    let origins = OriginAllocator::new(keyring, SealedTo::Content, config.pack_bytes);
     let mut compressor = Compressor::new(Compression::None);
     let mut stored = Vec::with_capacity(packs);
     for _ in 0..packs {

@@ -132,13 +132,7 @@ fn store_disk(
 ) -> Result<Stored> {
     let (config, keyring) = (repository.config(), repository.keyring());
     let chunker = Chunker::new(&config.chunker).map_err(|error| Error::decode("config", error))?;
-    let origins = OriginAllocator::new(
-        config.repository,
-        keyring.content_public(),
-        SealedTo::Content,
-        config.key_epoch,
-        config.pack_bytes,
-    );
+    let origins = OriginAllocator::new(keyring, SealedTo::Content, config.pack_bytes);
     let manifest = Mutex::new(ManifestWriter::new(
         Arc::clone(repository.shared_store()),
         keyring,

@@ -44,17 +44,16 @@ pub(super) fn seal_layout(image_secret: &Secret32, layout: &[u8]) -> Vec<u8> {
 
 impl ManifestWriter {
     pub fn new(store: Arc<dyn Store>, keyring: &Keyring, image_secret: Option<Secret32>, pack_bytes: u64) -> Self {
-        let (repository, epoch) = (keyring.repository(), keyring.key_epoch());
-        let origins = |public, sealed_to| OriginAllocator::new(repository, public, sealed_to, epoch, pack_bytes);
+        let origins = |sealed_to| OriginAllocator::new(keyring, sealed_to, pack_bytes);
         Self {
             store,
             image_secret,
             references: FrameBuilder::new(FrameKind::References),
             layouts: FrameBuilder::new(FrameKind::Layouts),
             compressor: Compressor::new(COMPRESSION),
-            reference_origins: origins(keyring.reference_public(), SealedTo::Reference),
-            content_origins: origins(keyring.content_public(), SealedTo::Content),
-            assembler: PackAssembler::new(repository, PackKind::Meta, keyring.signing(), pack_bytes),
+            reference_origins: origins(SealedTo::Reference),
+            content_origins: origins(SealedTo::Content),
+            assembler: PackAssembler::new(keyring.repository(), PackKind::Meta, keyring.signing(), pack_bytes),
             stored: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{OriginEntry, SealedTo};
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::Keyring;
 use crate::random;
 use holotype_core::envelope::EnvelopePublicKey;
 use holotype_core::frame::{CompressedFrame, FrameOrigin, PackKey, SealedFrame};
@@ -63,13 +64,13 @@ struct Current {
 }
 
 impl OriginAllocator {
-    pub fn new(
-        repository: RepositoryId,
-        public: EnvelopePublicKey,
-        sealed_to: SealedTo,
-        key_epoch: u32,
-        bytes_per_origin: u64,
-    ) -> Self {
+    /// Origins that are sealed to the holder's content or reference key.
+    pub fn new(keyring: &Keyring, sealed_to: SealedTo, bytes_per_origin: u64) -> Self {
+        let public = match sealed_to {
+            SealedTo::Content => keyring.content_public(),
+            SealedTo::Reference => keyring.reference_public(),
+        };
+        let (repository, key_epoch) = (keyring.repository(), keyring.key_epoch());
         Self { repository, public, sealed_to, key_epoch, bytes_per_origin, current: Mutex::new(None) }
     }
 

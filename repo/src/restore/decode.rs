@@ -1,31 +1,29 @@
 //! Fetch and decode: a pack's frames are read, opened, and each chunk is checked by its id.
 
-use super::Progress;
+use super::Restoring;
 use super::plan::{FetchTask, FrameTask, Window, fetch_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::PackKind;
 use crate::pack::is_lost;
-use crate::repository::Repository;
 use holotype_core::compress::Decompressor;
 use holotype_core::frame::OpenedFrame;
 use std::sync::atomic::Ordering;
 
 /// One thread's means.
 pub(super) struct Decoder<'a> {
-    repository: &'a Repository,
-    progress: &'a Progress,
+    restoring: &'a Restoring<'a>,
     decompressor: Decompressor,
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(repository: &'a Repository, progress: &'a Progress) -> Self {
-        Self { repository, progress, decompressor: Decompressor::default() }
+    pub fn new(restoring: &'a Restoring<'a>) -> Self {
+        Self { restoring, decompressor: Decompressor::default() }
     }
 
     /// Opens the task's frames one by one and hands each, checked, to `take`. Where the pack cannot
     /// be read at all, its chunks are looked for in others.
     pub fn run(&mut self, task: FetchTask, take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>) -> Result<()> {
-        let reader = match self.repository.pack_readers().get(PackKind::Data, &task.pack) {
+        let reader = match self.restoring.repository.pack_readers().get(PackKind::Data, &task.pack) {
             Ok(reader) => reader,
             Err(error) if is_lost(&error) => return self.run_elsewhere(task, error, take),
             Err(error) => return Err(error),
@@ -33,12 +31,12 @@ impl<'a> Decoder<'a> {
         let (Some(first), Some(last)) = (task.frames.first(), task.frames.last()) else { return Ok(()) };
         let range = reader.frame_range(first.frame)?.start..reader.frame_range(last.frame)?.end;
         let start = range.start;
-        let mut bytes = self.repository.store().get_range(reader.object(), range)?;
+        let mut bytes = self.restoring.repository.store().get_range(reader.object(), range)?;
         for frame in task.frames {
             let range = reader.frame_range(frame.frame)?;
             let bytes = &mut bytes[(range.start - start) as usize..(range.end - start) as usize];
             let opened = reader.open_frame(frame.frame, bytes, &mut self.decompressor)?;
-            self.progress.frames_opened.fetch_add(1, Ordering::Relaxed);
+            self.restoring.frames_opened.fetch_add(1, Ordering::Relaxed);
             self.check(&frame, &opened, &task.pack)?;
             take(frame, opened)?;
         }
@@ -51,7 +49,7 @@ impl<'a> Decoder<'a> {
         lost: Error,
         take: &mut dyn FnMut(FrameTask, OpenedFrame) -> Result<()>,
     ) -> Result<()> {
-        let catalog = self.repository.catalog()?;
+        let catalog = self.restoring.repository.catalog()?;
         catalog.forget(&task.pack)?;
         let places = task.frames.into_iter().flat_map(|frame| frame.places);
         let window = Window { chunks: places.map(|(_, place)| place).collect(), ..Window::default() };
@@ -62,7 +60,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn check(&self, frame: &FrameTask, opened: &OpenedFrame, pack: &holotype_core::PackId) -> Result<()> {
-        let identity = self.repository.keyring().identity();
+        let identity = self.restoring.repository.keyring().identity();
         let mut checked = None;
         for (slot, place) in &frame.places {
             if checked == Some((*slot, place.bytes, place.id)) {

@@ -67,9 +67,13 @@ impl RestoreReport {
     }
 }
 
-/// Figures of a running restore.
-#[derive(Debug, Default)]
-struct Progress {
+/// A restore at work: what its stages share.
+struct Restoring<'a> {
+    repository: &'a Repository,
+    target: &'a dyn Target,
+    job: &'a Job,
+    threads: usize,
+    abort: Abort,
     frames_opened: AtomicU64,
 }
 
@@ -115,16 +119,20 @@ pub(crate) fn run(
         WriteOrder::Ascending => WindowLimit::DataBytes,
     };
     let planner = Planner::new(&reader, &leaves, limit);
-    let progress = Progress::default();
     let threads = options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let abort = Abort::default();
-    let totals = match target.order() {
-        WriteOrder::Any => write::run(repository, planner, target, threads.clamp(1, 256), &abort, &progress, job),
-        WriteOrder::Ascending => {
-            stream::run(repository, planner, target, threads.clamp(1, 256), &abort, &progress, job)
-        }
+    let restoring = Restoring {
+        repository,
+        target,
+        job,
+        threads: threads.clamp(1, 256),
+        abort: Abort::default(),
+        frames_opened: AtomicU64::new(0),
     };
-    abort.finish()?;
+    let totals = match target.order() {
+        WriteOrder::Any => write::run(&restoring, planner),
+        WriteOrder::Ascending => stream::run(&restoring, planner),
+    };
+    restoring.abort.finish()?;
     let totals = totals?;
     target.finish().map_err(|error| Error::io(target.describe(), "make what was written durable", error))?;
     Ok(RestoreReport {
@@ -135,7 +143,7 @@ pub(crate) fn run(
         data_bytes: totals.data_bytes,
         zero_bytes: totals.zero_bytes,
         unreadable_bytes: totals.unreadable_bytes,
-        frames_opened: progress.frames_opened.load(Ordering::Relaxed),
+        frames_opened: restoring.frames_opened.load(Ordering::Relaxed),
         elapsed_seconds: started.elapsed().as_secs_f64(),
     })
 }

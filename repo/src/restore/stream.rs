@@ -1,9 +1,8 @@
 //! Write to a stream: a window's chunks are put in order in memory first.
 
-use super::Progress;
+use super::Restoring;
 use super::decode::Decoder;
 use super::plan::{FetchTask, FrameTask, Planner, Totals, Window, fetch_tasks};
-use crate::backup::flow::Abort;
 use crate::disk::Target;
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -18,15 +17,8 @@ const QUEUED_FRAMES: usize = 8;
 /// that nobody would notice otherwise.
 type Opened = Option<(FrameTask, OpenedFrame)>;
 
-pub(super) fn run(
-    repository: &Repository,
-    mut planner: Planner<'_>,
-    target: &dyn Target,
-    threads: usize,
-    abort: &Abort,
-    progress: &Progress,
-    job: &Job,
-) -> Result<Totals> {
+pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result<Totals> {
+    let &Restoring { repository, target, job, threads, ref abort, .. } = restoring;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
         let (task_sender, tasks) = bounded::<FetchTask>(threads * 2);
@@ -39,7 +31,7 @@ pub(super) fn run(
         for _ in 0..threads {
             let (tasks, opened_sender) = (tasks.clone(), opened_sender.clone());
             scope.spawn(move || {
-                if abort.note(decode_all(repository, progress, job, &tasks, &opened_sender)).is_none() {
+                if abort.note(decode_all(restoring, &tasks, &opened_sender)).is_none() {
                     let _ = opened_sender.send(None);
                 }
             });
@@ -61,16 +53,10 @@ pub(super) fn run(
     })
 }
 
-fn decode_all(
-    repository: &Repository,
-    progress: &Progress,
-    job: &Job,
-    tasks: &Receiver<FetchTask>,
-    opened: &Sender<Opened>,
-) -> Result<()> {
-    let mut decoder = Decoder::new(repository, progress);
+fn decode_all(restoring: &Restoring<'_>, tasks: &Receiver<FetchTask>, opened: &Sender<Opened>) -> Result<()> {
+    let mut decoder = Decoder::new(restoring);
     for task in tasks {
-        job.check()?;
+        restoring.job.check()?;
         // The receiver is gone only where another stage has failed.
         decoder.run(task, &mut |frame, frame_opened| {
             opened.send(Some((frame, frame_opened))).map_err(|_| Error::cancelled())

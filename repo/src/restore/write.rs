@@ -1,32 +1,23 @@
 //! Write: chunks go to their places on a target that takes writes anywhere.
 
-use super::Progress;
+use super::Restoring;
 use super::decode::Decoder;
 use super::plan::{FetchTask, FrameTask, Planner, Totals, fetch_tasks};
-use crate::backup::flow::Abort;
 use crate::disk::Target;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::repository::Repository;
 use crossbeam_channel::bounded;
 use holotype_core::frame::OpenedFrame;
 
-pub(super) fn run(
-    repository: &Repository,
-    mut planner: Planner<'_>,
-    target: &dyn Target,
-    threads: usize,
-    abort: &Abort,
-    progress: &Progress,
-    job: &Job,
-) -> Result<Totals> {
+pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result<Totals> {
+    let &Restoring { repository, target, job, threads, ref abort, .. } = restoring;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
         let (task_sender, tasks) = bounded::<FetchTask>(threads * 2);
         for _ in 0..threads {
             let tasks = tasks.clone();
             scope.spawn(move || {
-                let mut decoder = Decoder::new(repository, progress);
+                let mut decoder = Decoder::new(restoring);
                 for task in tasks {
                     let written = job.check().and_then(|()| {
                         decoder.run(task, &mut |frame, opened| write_frame(target, &frame, &opened, job))
