@@ -31,7 +31,7 @@ fn child() {
     let dir = Path::new(&dir);
     let repository = open_in(dir);
     loop {
-        let source = open_source(&dir.join("disk")).unwrap();
+        let source = open_source(dir.join("disk")).unwrap();
         let report = repository.backup(&*source, &options("disk"), &Job::new()).unwrap();
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nsaved {}", report.image.unwrap()).unwrap();
