@@ -54,7 +54,8 @@ pub(crate) fn publish(
     lease.record_root(&stored.root)?;
 
     let head = repository.head()?;
-    let position = (head.as_ref().map_or(1, |head| head.sequence.saturating_add(1)), head.map(|head| head.image), lease.id());
+    let position =
+        (head.as_ref().map_or(1, |head| head.sequence.saturating_add(1)), head.map(|head| head.image), lease.id());
     let (summary, detail) = (plan.summary(stored.source_bytes), plan.detail(counters, &stored));
     let keyring = repository.keyring();
     let record = ImageRecord::seal(keyring, position, &summary, &detail, plan.password.as_ref())?;

@@ -145,13 +145,7 @@ impl<'a> ManifestReader<'a> {
         Ok(leaves.places)
     }
 
-    fn walk(
-        &self,
-        id: &NodeId,
-        bytes: Option<u64>,
-        levels: u32,
-        leaves: &mut Leaves,
-    ) -> Result<()> {
+    fn walk(&self, id: &NodeId, bytes: Option<u64>, levels: u32, leaves: &mut Leaves) -> Result<()> {
         let damaged = |why: &str| Error::new(ErrorKind::Damaged, format!("manifest node {}", id.short()), why);
         if levels == 0 {
             return Err(damaged("its tree is deeper than any disk needs"));

@@ -138,7 +138,10 @@ impl PackFooter {
                 return damaged(format!("frame {number} is impossible"));
             }
         }
-        if self.frames.is_empty() || self.frames.len() > MAX_FRAMES || (self.kind == PackKind::Meta && !self.frames.len().is_multiple_of(2)) {
+        if self.frames.is_empty()
+            || self.frames.len() > MAX_FRAMES
+            || (self.kind == PackKind::Meta && !self.frames.len().is_multiple_of(2))
+        {
             return damaged("it has an impossible number of frames".into());
         }
         Ok(())
