@@ -263,9 +263,7 @@ pub fn inner(children: &[(NodeId, u64)]) -> (Vec<u8>, Vec<u8>) {
     let mut ids: Vec<[u8; 32]> = children.iter().map(|(id, _)| id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let child = |(id, bytes): &(NodeId, u64)| {
-        (ids.binary_search(&id.0).expect("it is one of them") as u32, *bytes)
-    };
+    let child = |(id, bytes): &(NodeId, u64)| (ids.binary_search(&id.0).expect("it is one of them") as u32, *bytes);
     let layout: Vec<(u32, u64)> = children.iter().map(child).collect();
     (codec::encode(&(true, &ids)), codec::encode(&layout))
 }
@@ -277,8 +275,7 @@ pub fn node_pack(nodes: &[(Vec<u8>, Vec<u8>)]) -> (Vec<NodeId>, Pack) {
     let part = |take: fn(&(Vec<u8>, Vec<u8>)) -> &Vec<u8>| {
         nodes.iter().zip(&ids).map(|(node, id)| (ChunkId(id.0), take(node).clone())).collect::<Vec<_>>()
     };
-    let frames =
-        [(FrameKind::References, part(|node| &node.0)), (FrameKind::Layouts, part(|node| &node.1))];
+    let frames = [(FrameKind::References, part(|node| &node.0)), (FrameKind::Layouts, part(|node| &node.1))];
     let pack = pack(PackKind::Meta, &frames);
     (ids, pack)
 }
@@ -296,10 +293,7 @@ pub fn chunks() -> Vec<Vec<u8>> {
 /// Everything that every open needs: config and key slot.
 pub fn base_objects() -> Vec<Object> {
     let config = signed(&CONFIG, signature::CONFIG, codec::encode(&config()));
-    vec![
-        (ObjectKey::config(), config),
-        (ObjectKey::of(Folder::Keys, SLOT), KEY_SLOT.encode(&key_slot())),
-    ]
+    vec![(ObjectKey::config(), config), (ObjectKey::of(Folder::Keys, SLOT), KEY_SLOT.encode(&key_slot()))]
 }
 
 /// The pack of [`chunks`], in two frames, and their names.

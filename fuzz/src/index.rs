@@ -58,10 +58,8 @@ pub fn values_seeds() -> Vec<Vec<u8>> {
     let page: Vec<u8> = [entry(1, 0), entry(2, 1), entry(2, 2), entry(9, 3)].concat();
     let pack = codec::encode(&([5u8; 32], 0u32, [6u8; 32], 1000u64));
     // Format, page entries, next run, the two list heads, one run.
-    let manifest = codec::encode(&(
-        (1u32, 128u32, 1u64, 1u32, [0u8; 16], 0u32, [0u8; 16]),
-        vec![(0u64, 7u64, 4u64, 1u32)],
-    ));
+    let manifest =
+        codec::encode(&((1u32, 128u32, 1u64, 1u32, [0u8; 16], 0u32, [0u8; 16]), vec![(0u64, 7u64, 4u64, 1u32)]));
     let seed = [
         &4u32.to_le_bytes()[..],
         &1u32.to_le_bytes(),

@@ -20,6 +20,8 @@ mod text;
 
 pub use mutate::mutations;
 
+use std::path::Path;
+
 /// A decoder under test.
 #[derive(Clone, Copy)]
 pub struct Target {
@@ -67,12 +69,26 @@ pub fn by_name(name: &str) -> &'static Target {
     TARGETS.iter().find(|target| target.name == name).expect("a target of that name")
 }
 
+/// Writes the target's seeds into the folder that `HOLOTYPE_FUZZ_SEEDS` names, and ends the process:
+/// the binary that fuzzes makes its own seeds, so nothing is built twice.
+///
+/// # Panics
+/// Where they cannot be written.
+pub fn write_seeds_if_asked(target: &str) {
+    let Some(folder) = std::env::var_os("HOLOTYPE_FUZZ_SEEDS") else { return };
+    for (number, seed) in (by_name(target).seeds)().iter().enumerate() {
+        let file = Path::new(&folder).join(format!("seed-{number}"));
+        std::fs::write(file, seed).expect("seeds can be written");
+    }
+    std::process::exit(0);
+}
+
 /// The body of a libFuzzer binary: the target that is called like it.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! fuzz_binary {
     () => {
-        libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+        libfuzzer_sys::fuzz_target!(init: holotype_fuzz::write_seeds_if_asked(env!("CARGO_BIN_NAME")), |data: &[u8]| {
             static TARGET: std::sync::LazyLock<&holotype_fuzz::Target> =
                 std::sync::LazyLock::new(|| holotype_fuzz::by_name(env!("CARGO_BIN_NAME")));
             (TARGET.run)(data);

@@ -96,9 +96,11 @@ pub fn damaged(data: &[u8]) {
 
 /// Where a pack's last bytes say that its footer begins; all of it where they say nothing.
 fn footer_of(pack: &[u8]) -> &[u8] {
-    let length = pack.len().checked_sub(16).and_then(|at| pack[at..].first_chunk::<4>()).map(|bytes| {
-        u32::from_le_bytes(*bytes) as usize + 64 + 16
-    });
+    let length = pack
+        .len()
+        .checked_sub(16)
+        .and_then(|at| pack[at..].first_chunk::<4>())
+        .map(|bytes| u32::from_le_bytes(*bytes) as usize + 64 + 16);
     length.and_then(|length| pack.len().checked_sub(length)).map_or(pack, |at| &pack[at..])
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 
 fn files(folder: &str, target: &Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target.name);
-    let mut paths: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).expect("a readable file")).collect()
 }
@@ -50,6 +51,22 @@ macro_rules! replays {
 }
 
 replays!(
-    config, key_slot, lease, image, index_segment, pack_footer, frame, frame_payload, envelope, manifest_node,
-    manifest_tree, index_values, image_selector, mounts, object_key, chunking, image_parts, repository,
+    config,
+    key_slot,
+    lease,
+    image,
+    index_segment,
+    pack_footer,
+    frame,
+    frame_payload,
+    envelope,
+    manifest_node,
+    manifest_tree,
+    index_values,
+    image_selector,
+    mounts,
+    object_key,
+    chunking,
+    image_parts,
+    repository,
 );
