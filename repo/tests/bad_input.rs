@@ -1,4 +1,5 @@
 //! Sources, stores and formats that are not as one would wish.
+#![expect(clippy::single_range_in_vec_init, reason = "lists of bad places, many of them of one")]
 
 mod common;
 
