@@ -23,12 +23,15 @@ fn blanked(data: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
     data
 }
 
+/// Sector size, bad bytes, and what is lost with them.
+type Case = (u32, &'static [Range<usize>], &'static [Range<usize>]);
+
 #[test]
 fn sectors_that_cannot_be_read_are_listed_and_the_rest_is_saved() {
     const REGION: usize = 8 << 20;
     let data = noise(1, 2 * REGION + 70_000);
     // Bad places in bytes, and the sectors that are lost with them.
-    let cases: [(u32, &[Range<usize>], &[Range<usize>]); 7] = [
+    let cases: [Case; 7] = [
         (512, &[0..1], &[0..512]),
         (512, &[1_000_000..1_000_001], &[999_936..1_000_448]),
         (512, &[512..1024, 1024..1536, 3000..3001], &[512..1536, 2560..3072]),
