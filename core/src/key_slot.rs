@@ -93,6 +93,27 @@ pub struct WriterSecrets {
     pub content: EnvelopePublicKey,
     /// Which keys reference sets are sealed to.
     pub reference: EnvelopePublicKey,
+    /// The root's word that this writer is one; it goes into every image that it writes.
+    pub certificate: Certificate,
+}
+
+/// The root's signature over repository and writer. Images carry it, so that what an enrolled writer
+/// stored stays valid when its key slot is gone, and nobody else's images count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Certificate(pub [u8; SIGNATURE_BYTES]);
+
+impl Certificate {
+    /// Certifies a writer.
+    pub fn sign(root: &Signing, repository: &RepositoryId, writer: &WriterId) -> Self {
+        Self(root.sign(signature::WRITER, &codec::encode(&(*repository, *writer))))
+    }
+
+    /// # Errors
+    /// `NotAuthentic` where `root` did not certify this writer.
+    pub fn verify(&self, root: &WriterId, repository: &RepositoryId, writer: &WriterId) -> Result<(), DecodeError> {
+        let message = codec::encode(&(*repository, *writer));
+        signature::verify("writer certificate", root, signature::WRITER, &message, &self.0)
+    }
 }
 
 /// The secrets of a slot.
@@ -332,6 +353,17 @@ mod tests {
             }
         }
         assert!(slot(Protection::KeyFile([9; 32]), &factors(None, Some(&[1; 31]))).is_none());
+    }
+
+    #[test]
+    fn a_certificate_is_for_one_writer_of_one_repository() {
+        let (root, writer) = (secrets().signing(), WriterId([1; 32]));
+        let certificate = Certificate::sign(&root, &RepositoryId([6; 16]), &writer);
+        let check = |repository, writer| certificate.verify(&root.writer(), &RepositoryId(repository), &writer);
+        check([6; 16], writer).unwrap();
+        assert!(check([7; 16], writer).is_err());
+        assert!(check([6; 16], WriterId([2; 32])).is_err());
+        assert!(certificate.verify(&writer, &RepositoryId([6; 16]), &writer).is_err());
     }
 
     #[test]

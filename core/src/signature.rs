@@ -15,6 +15,8 @@ pub struct SigningContext(&'static str);
 pub const CONFIG: SigningContext = SigningContext("holotype 2026 v1 config\0");
 /// A writer's enrolment, by the root.
 pub const ENROLMENT: SigningContext = SigningContext("holotype 2026 v1 enrolment\0");
+/// A writer's certificate, by the root.
+pub const WRITER: SigningContext = SigningContext("holotype 2026 v1 writer\0");
 /// A pack's footer, by its writer.
 pub const FOOTER: SigningContext = SigningContext("holotype 2026 v1 footer\0");
 /// An image, by its writer.

@@ -206,6 +206,7 @@ pub fn image_record(root_part: &[u8], summary: &[u8], detail: &[u8]) -> ImageRec
     ImageRecord {
         repository: REPOSITORY,
         writer: root().writer(),
+        certificate: None,
         sequence: 1,
         previous: None,
         lease: LeaseId([0x33; 16]),

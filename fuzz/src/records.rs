@@ -3,7 +3,7 @@
 use crate::forge;
 use crate::input::{Input, part};
 use holotype_core::header::ObjectKind;
-use holotype_core::key_slot::{KEY_SLOT, KeySlot, Protection, SlotHeader, SlotSecrets, WriterSecrets};
+use holotype_core::key_slot::{Certificate, KEY_SLOT, KeySlot, Protection, SlotHeader, SlotSecrets, WriterSecrets};
 use holotype_core::secret::Secret32;
 use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
 use holotype_core::{DecodeError, LeaseId, codec, seal, subkey};
@@ -126,8 +126,10 @@ fn seal_slot(mut header: SlotHeader, secrets: &[u8], signing: &Signing) -> KeySl
     let header_bytes = codec::encode(&header);
     let mut sealed = secrets.to_vec();
     seal::seal_in_place(&key, &[5; 24], &header_bytes, &mut sealed);
-    let enrolment = signing.sign(signature::ENROLMENT, &header_bytes);
-    KeySlot { header, enrolment, sealed_secrets: [&[5; 24][..], &sealed].concat() }
+    let sealed_secrets = [&[5; 24][..], &sealed].concat();
+    let message = [&header_bytes[..], blake3::hash(&sealed_secrets).as_bytes()].concat();
+    let enrolment = signing.sign(signature::ENROLMENT, &message);
+    KeySlot { header, enrolment, sealed_secrets }
 }
 
 pub fn key_slot_seeds() -> Vec<Vec<u8>> {
@@ -138,6 +140,7 @@ pub fn key_slot_seeds() -> Vec<Vec<u8>> {
         root: forge::root().writer(),
         content: forge::config().content,
         reference: forge::config().reference,
+        certificate: Certificate([7; 64]),
     });
     let sealed = seal_slot(forge::slot_header(), &codec::encode(&full), &forge::root());
     let opened: Result<_, DecodeError> = sealed.open(&forge::factors());

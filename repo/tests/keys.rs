@@ -3,9 +3,11 @@
 mod common;
 
 use common::*;
-use holotype_repo::core::key_slot::{KEY_SLOT, KeySlot, Role};
-use holotype_repo::core::secret::SecretBytes;
+use holotype_repo::core::key_slot::{Certificate, KEY_SLOT, KeySlot, Role};
+use holotype_repo::core::secret::{Secret32, SecretBytes};
+use holotype_repo::core::signature::Signing;
 use holotype_repo::disk::{MemoryDisk, Target, WriteOrder};
+use holotype_repo::image::ImageRecord;
 use holotype_repo::keys::Keyring;
 use holotype_repo::store::{Folder, MemoryStore, ObjectKey};
 use holotype_repo::{
@@ -292,4 +294,28 @@ fn an_exchanged_config_is_refused() {
     assert_eq!(Repository::open(Arc::clone(&store), &credentials()).unwrap_err().kind(), ErrorKind::Damaged);
     replace(&ours);
     assert!(Repository::open(Arc::clone(&store), &writer_credentials(1)).is_ok());
+}
+
+/// Whoever can write to the store knows the public keys in the config. An image that a stranger
+/// seals to them is not listed, and verify names it.
+#[test]
+fn an_image_of_a_stranger_is_none() {
+    let (store, repository) = shared(&init_options());
+    let image = back_up(&repository, "pc", &[7; 9000]).unwrap();
+    let key = ObjectKey::of(Folder::Images, image);
+    let bytes = store.get(&key).unwrap();
+    let record = ImageRecord::decode(&bytes).unwrap();
+    let stranger = Signing::from_seed(&Secret32::new([9; 32]));
+    for certificate in [None, Some(Certificate::sign(&stranger, &record.repository, &stranger.writer()))] {
+        let forged = ImageRecord { writer: stranger.writer(), certificate, sequence: 99, ..record.clone() };
+        let (id, object) = forged.encode(&stranger);
+        let key = ObjectKey::of(Folder::Images, id);
+        store.put(&key, &[&object]).unwrap();
+        let listed = repository.images().unwrap();
+        assert_eq!(listed.iter().map(|image| image.image).collect::<Vec<_>>(), [image]);
+        let report = repository.verify(&VerifyOptions::structure(), &Job::new()).unwrap();
+        assert_eq!(report.findings().len(), 1, "{report:?}");
+        assert_eq!(report.findings()[0].object, key.to_string());
+        store.delete(&key).unwrap();
+    }
 }

@@ -81,6 +81,7 @@ pub(crate) fn read_image(store: &dyn Store, keyring: &Keyring, id: &ImageId) -> 
     if record.repository != keyring.repository() {
         return Err(damaged("it is of another repository"));
     }
+    record.check_writer(&keyring.root()).about(&key)?;
     Ok(record)
 }
 
@@ -93,7 +94,10 @@ pub(crate) fn list_images(store: &dyn Store, keyring: &Keyring) -> Result<(Vec<L
     // Listed after the images: an image whose lease was revoked before it was listed is not shown.
     let revoked = revoked_leases(store)?;
     for info in listed {
-        let Ok(id) = info.key.name().parse::<ImageId>() else { continue };
+        let Ok(id) = info.key.name().parse::<ImageId>() else {
+            damaged.push(Error::new(ErrorKind::Damaged, info.key.to_string(), "its name is none of an image"));
+            continue;
+        };
         let opened = read_image(store, keyring, &id)
             .and_then(|record| Ok(ListedImage { id, summary: record.open_summary(keyring)?, record }));
         match opened {

@@ -12,7 +12,7 @@ use crate::random;
 use bincode::{Decode, Encode};
 use holotype_core::header::ObjectKind;
 use holotype_core::kdf::KdfParameters;
-use holotype_core::key_slot::Extension;
+use holotype_core::key_slot::{Certificate, Extension};
 use holotype_core::seal::{self, NONCE_BYTES};
 use holotype_core::secret::Secret32;
 use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
@@ -45,6 +45,8 @@ pub struct ImageRecord {
     pub repository: RepositoryId,
     /// Who wrote it.
     pub writer: WriterId,
+    /// The root's word that the writer is enrolled; absent where the root itself wrote it.
+    pub certificate: Option<Certificate>,
     /// Number of this image among its writer's, from 1. Writers at work at once may give it twice.
     pub sequence: u64,
     /// The newest image that the writer knew of its own.
@@ -166,6 +168,7 @@ impl ImageRecord {
         Ok(Self {
             repository,
             writer: keyring.writer(),
+            certificate: keyring.certificate(),
             sequence,
             previous,
             lease,
@@ -178,7 +181,8 @@ impl ImageRecord {
     }
 
     /// The object's bytes, signed, and its name.
-    pub(crate) fn encode(&self, signing: &Signing) -> (ImageId, Vec<u8>) {
+    #[doc(hidden)] // public for tests that forge
+    pub fn encode(&self, signing: &Signing) -> (ImageId, Vec<u8>) {
         let record = codec::encode(self);
         let signature = signing.sign(signature::IMAGE, &record);
         let object = IMAGE.encode(&SignedImage { record, signature });
@@ -194,6 +198,17 @@ impl ImageRecord {
         let record: ImageRecord = codec::decode(IMAGE.name, &signed.record)?;
         signature::verify(IMAGE.name, &record.writer, signature::IMAGE, &signed.record, &signed.signature)?;
         Ok(record)
+    }
+
+    /// # Errors
+    /// `NotAuthentic` where the writer is neither the root nor one that the root certified: public
+    /// keys stand in clear in the store, so that anyone could seal an image to them.
+    pub(crate) fn check_writer(&self, root: &WriterId) -> Result<(), DecodeError> {
+        match &self.certificate {
+            _ if self.writer == *root => Ok(()),
+            Some(certificate) => certificate.verify(root, &self.repository, &self.writer),
+            None => Err(DecodeError::NotAuthentic { what: "writer certificate" }),
+        }
     }
 
     pub(crate) fn open_summary(&self, keyring: &Keyring) -> Result<ImageSummary> {
@@ -406,6 +421,7 @@ mod tests {
         let record = ImageRecord {
             repository: RepositoryId([2; 16]),
             writer: WriterId([3; 32]),
+            certificate: None,
             sequence: 1,
             previous: None,
             lease: LeaseId([4; 16]),

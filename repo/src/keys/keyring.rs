@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use holotype_core::envelope::{EnvelopePrivateKey, EnvelopePublicKey};
 use holotype_core::identity::IdentityKeys;
-use holotype_core::key_slot::{Role, SlotSecrets, WriterSecrets};
+use holotype_core::key_slot::{Certificate, Role, SlotSecrets, WriterSecrets};
 use holotype_core::secret::Secret32;
 use holotype_core::signature::Signing;
 use holotype_core::{RepositoryId, SlotId, WriterId};
@@ -68,6 +68,14 @@ impl Keyring {
         self.secrets.signing()
     }
 
+    /// What shows others that this writer is enrolled; the root needs none.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        match &self.secrets {
+            SlotSecrets::Full(_) => None,
+            SlotSecrets::Writer(writer) => Some(writer.certificate),
+        }
+    }
+
     pub(crate) fn content_public(&self) -> EnvelopePublicKey {
         self.content
     }
@@ -107,7 +115,9 @@ impl Keyring {
 
     /// Secrets for a new writer with this seed.
     pub(crate) fn writer_secrets(&self, signing_seed: Secret32) -> SlotSecrets {
+        let writer = Signing::from_seed(&signing_seed).writer();
         SlotSecrets::Writer(WriterSecrets {
+            certificate: Certificate::sign(&self.signing(), &self.repository, &writer),
             id_secret: self.secrets.id_secret().clone(),
             signing_seed,
             root: self.root(),
