@@ -126,8 +126,10 @@ fn seal_slot(mut header: SlotHeader, secrets: &[u8], signing: &Signing) -> KeySl
     let header_bytes = codec::encode(&header);
     let mut sealed = secrets.to_vec();
     seal::seal_in_place(&key, &[5; 24], &header_bytes, &mut sealed);
-    let enrolment = signing.sign(signature::ENROLMENT, &header_bytes);
-    KeySlot { header, enrolment, sealed_secrets: [&[5; 24][..], &sealed].concat() }
+    let sealed_secrets = [&[5; 24][..], &sealed].concat();
+    let message = [header_bytes, blake3::hash(&sealed_secrets).as_bytes().to_vec()].concat();
+    let enrolment = signing.sign(signature::ENROLMENT, &message);
+    KeySlot { header, enrolment, sealed_secrets }
 }
 
 pub fn key_slot_seeds() -> Vec<Vec<u8>> {
