@@ -152,8 +152,13 @@ pub struct Pack {
     pub record: PackFooter,
 }
 
-/// A pack of these frames; each is its kind and its chunks with their ids.
-pub fn pack(kind: PackKind, frames: &[(FrameKind, Vec<(ChunkId, Vec<u8>)>)]) -> Pack {
+/// Chunks with their ids.
+pub type NamedChunks = Vec<(ChunkId, Vec<u8>)>;
+/// A node's references and layout, as they are stored.
+pub type Parts = (Vec<u8>, Vec<u8>);
+
+/// A pack of these frames.
+pub fn pack(kind: PackKind, frames: &[(FrameKind, NamedChunks)]) -> Pack {
     let origins = [origin(SealedTo::Content), origin(SealedTo::Reference)];
     let (mut bytes, mut entries) = (Vec::new(), Vec::new());
     let mut compressor = Compressor::new(Compression::Zstd(1));
@@ -270,10 +275,10 @@ pub fn inner(children: &[(NodeId, u64)]) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// A pack of these nodes, and their names.
-pub fn node_pack(nodes: &[(Vec<u8>, Vec<u8>)]) -> (Vec<NodeId>, Pack) {
+pub fn node_pack(nodes: &[Parts]) -> (Vec<NodeId>, Pack) {
     let identity = identity();
     let ids: Vec<NodeId> = nodes.iter().map(|(references, layout)| identity.node_id(references, layout)).collect();
-    let part = |take: fn(&(Vec<u8>, Vec<u8>)) -> &Vec<u8>| {
+    let part = |take: fn(&Parts) -> &Vec<u8>| {
         nodes.iter().zip(&ids).map(|(node, id)| (ChunkId(id.0), take(node).clone())).collect::<Vec<_>>()
     };
     let frames = [(FrameKind::References, part(|node| &node.0)), (FrameKind::Layouts, part(|node| &node.1))];
@@ -328,7 +333,7 @@ pub fn sound() -> Sound {
     let second = leaf(&[(Some(ids[2]), length(2)), (Some(ids[0]), length(0)), (Some(ids[3]), length(3))]);
     let (first_bytes, second_bytes) = (length(0) + zeros + length(1), length(2) + length(0) + length(3));
     let identity = identity();
-    let name = |node: &(Vec<u8>, Vec<u8>)| identity.node_id(&node.0, &node.1);
+    let name = |node: &Parts| identity.node_id(&node.0, &node.1);
     let top = inner(&[(name(&first), first_bytes), (name(&second), second_bytes)]);
     let (nodes, meta) = node_pack(&[first, second, top]);
     let source_bytes = first_bytes + second_bytes;

@@ -95,7 +95,7 @@ pub fn key_slot(data: &[u8]) {
     }
 
     let mut input = Input::new(data);
-    let keeps_writer = input.u8() % 4 != 0;
+    let keeps_writer = !input.u8().is_multiple_of(4);
     let header = codec::decode::<SlotHeader>("header", input.part()).unwrap_or_else(|_| forge::slot_header());
     let secrets_bytes = input.rest();
     let secrets = codec::decode::<SlotSecrets>("secrets", secrets_bytes);
