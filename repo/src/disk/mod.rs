@@ -96,6 +96,15 @@ pub trait Target: Send + Sync {
     /// What the operating system says.
     fn write_zeros(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()>;
 
+    /// Makes what was written so far durable while more is being written. Called now and then from
+    /// a thread of its own, so that the device is at work before [`Target::finish`].
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Everything written is durable when it returns.
     ///
     /// # Errors
@@ -136,6 +145,9 @@ impl<T: Target + ?Sized> Target for Box<T> {
     }
     fn write_zeros(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
         (**self).write_zeros(offset_bytes, length_bytes)
+    }
+    fn settle(&self) -> io::Result<()> {
+        (**self).settle()
     }
     fn finish(&self) -> io::Result<()> {
         (**self).finish()

@@ -57,9 +57,9 @@ pub struct ImageRecord {
     pub key_epoch: u32,
     /// The manifest's root, sealed to the reference key.
     pub sealed_root: Vec<u8>,
-    /// [`ImageSummary`], sealed to the content key.
+    /// `ImageSummary`, sealed to the content key.
     pub sealed_summary: Vec<u8>,
-    /// [`ImageDetail`], or [`ProtectedDetail`] where there is an image password, sealed to the
+    /// `ImageDetail`, or `ProtectedDetail` where there is an image password, sealed to the
     /// content key.
     pub sealed_detail: Vec<u8>,
     /// Room for newer programs.

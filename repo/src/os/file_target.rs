@@ -261,6 +261,10 @@ impl Target for FileTarget {
         write_zero_bytes(file, aligned_end, end_bytes)
     }
 
+    fn settle(&self) -> io::Result<()> {
+        self.file()?.sync_data()
+    }
+
     fn finish(&self) -> io::Result<()> {
         self.file()?.sync_all()?;
         if self.place == Place::NewFile { sync_directory(directory_of(&self.path)) } else { Ok(()) }

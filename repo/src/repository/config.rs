@@ -77,7 +77,7 @@ impl RepositoryConfig {
     }
 
     /// Reads a config. Its signature is checked against the root that it names itself, so it is
-    /// believed only after [`RepositoryConfig::check_keyring`].
+    /// believed only after it was compared with what the opened key says.
     ///
     /// # Errors
     /// Damaged, not authentic, or unsupported: unknown required features are named.

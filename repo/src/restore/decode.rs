@@ -5,12 +5,29 @@ use super::plan::{FetchTask, FrameTask, Window, fetch_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::PackKind;
 use crate::pack::is_lost;
+use crossbeam_channel::Receiver;
 use holotype_core::compress::Decompressor;
 use holotype_core::frame::OpenedFrame;
 use std::sync::atomic::Ordering;
 
+/// One thread's work: opens the frames of each task and hands them on, until `send` says that nobody
+/// takes them any more.
+pub(super) fn decode_all(
+    restoring: &Restoring<'_>,
+    tasks: &Receiver<FetchTask>,
+    send: impl Fn(FrameTask, OpenedFrame) -> bool,
+) -> Result<()> {
+    let mut decoder = Decoder::new(restoring);
+    for task in tasks {
+        restoring.job.check()?;
+        // Nobody takes them only where another stage has failed; that failure is told.
+        decoder.run(task, &mut |frame, opened| if send(frame, opened) { Ok(()) } else { Err(Error::cancelled()) })?;
+    }
+    Ok(())
+}
+
 /// One thread's means.
-pub(super) struct Decoder<'a> {
+struct Decoder<'a> {
     restoring: &'a Restoring<'a>,
     decompressor: Decompressor,
 }

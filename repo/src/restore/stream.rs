@@ -1,7 +1,7 @@
 //! Write to a stream: a window's chunks are put in order in memory first.
 
 use super::Restoring;
-use super::decode::Decoder;
+use super::decode::decode_all;
 use super::plan::{FetchTask, FrameTask, Planner, Totals, Window, fetch_tasks};
 use crate::disk::Target;
 use crate::error::{Error, Result};
@@ -31,7 +31,8 @@ pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result
         for _ in 0..threads {
             let (tasks, opened_sender) = (tasks.clone(), opened_sender.clone());
             scope.spawn(move || {
-                if abort.note(decode_all(restoring, &tasks, &opened_sender)).is_none() {
+                let send = |frame, opened| opened_sender.send(Some((frame, opened))).is_ok();
+                if abort.note(decode_all(restoring, &tasks, send)).is_none() {
                     let _ = opened_sender.send(None);
                 }
             });
@@ -51,18 +52,6 @@ pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result
         }
         Ok(totals)
     })
-}
-
-fn decode_all(restoring: &Restoring<'_>, tasks: &Receiver<FetchTask>, opened: &Sender<Opened>) -> Result<()> {
-    let mut decoder = Decoder::new(restoring);
-    for task in tasks {
-        restoring.job.check()?;
-        // The receiver is gone only where another stage has failed.
-        decoder.run(task, &mut |frame, frame_opened| {
-            opened.send(Some((frame, frame_opened))).map_err(|_| Error::cancelled())
-        })?;
-    }
-    Ok(())
 }
 
 /// Sends the window's tasks out and puts what comes back in its place. `false` where a decoding

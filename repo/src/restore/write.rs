@@ -1,34 +1,42 @@
 //! Write: chunks go to their places on a target that takes writes anywhere.
 
 use super::Restoring;
-use super::decode::Decoder;
+use super::decode::decode_all;
 use super::plan::{FetchTask, FrameTask, Planner, Totals, fetch_tasks};
 use crate::disk::Target;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use holotype_core::frame::OpenedFrame;
+
+/// Opened frames that wait to be written.
+const QUEUED_FRAMES: usize = 8;
+/// After so many bytes the target is asked to begin to make them durable: the system itself would
+/// wait for gigabytes, and the device would idle until the end.
+const SETTLE_BYTES: u64 = 128 << 20;
 
 pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result<Totals> {
     let &Restoring { repository, target, job, threads, ref abort, .. } = restoring;
     let mut totals = Totals::default();
     std::thread::scope(|scope| {
         let (task_sender, tasks) = bounded::<FetchTask>(threads * 2);
+        let (opened_sender, opened) = bounded::<(FrameTask, OpenedFrame)>(QUEUED_FRAMES);
+        let (settle, settling) = bounded::<()>(1);
+        scope.spawn(move || {
+            for () in settling {
+                let failed = |error| Error::io(target.describe(), "make what was written durable", error);
+                abort.note(target.settle().map_err(failed));
+            }
+        });
         for _ in 0..threads {
-            let tasks = tasks.clone();
+            let (tasks, opened_sender) = (tasks.clone(), opened_sender.clone());
             scope.spawn(move || {
-                let mut decoder = Decoder::new(restoring);
-                for task in tasks {
-                    let written = job.check().and_then(|()| {
-                        decoder.run(task, &mut |frame, opened| write_frame(target, &frame, &opened, job))
-                    });
-                    if abort.note(written).is_none() {
-                        return;
-                    }
-                }
+                abort.note(decode_all(restoring, &tasks, |frame, opened| opened_sender.send((frame, opened)).is_ok()))
             });
         }
-        drop(tasks);
+        // One thread writes: a file system lets one write into a file at a time, and the others would spin.
+        scope.spawn(move || abort.note(write_all(restoring, &opened, &settle)));
+        drop((tasks, opened_sender));
         while let Some(window) = planner.next_window()? {
             for run in &window.zeros {
                 job.check()?;
@@ -47,14 +55,34 @@ pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result
     })
 }
 
+/// Writes frames, and asks now and then for what was written to be made durable.
+fn write_all(
+    restoring: &Restoring<'_>,
+    opened: &Receiver<(FrameTask, OpenedFrame)>,
+    settle: &Sender<()>,
+) -> Result<()> {
+    let mut unsettled_bytes = 0;
+    for (frame, frame_opened) in opened {
+        restoring.job.check()?;
+        unsettled_bytes += write_frame(restoring.target, &frame, &frame_opened, restoring.job)?;
+        if unsettled_bytes >= SETTLE_BYTES {
+            unsettled_bytes = 0;
+            // Full where one is waiting already.
+            let _ = settle.try_send(());
+        }
+    }
+    Ok(())
+}
+
 fn write_error(target: &dyn Target, offset: u64, error: std::io::Error) -> Error {
     Error::io(target.describe(), &format!("write at byte {offset}"), error)
 }
 
-/// Writes a frame's chunks; chunks that follow each other in frame and target go in one write.
-fn write_frame(target: &dyn Target, frame: &FrameTask, opened: &OpenedFrame, job: &Job) -> Result<()> {
+/// Writes a frame's chunks and gives their length; chunks that follow each other in frame and target go in one write.
+fn write_frame(target: &dyn Target, frame: &FrameTask, opened: &OpenedFrame, job: &Job) -> Result<u64> {
     let places = &frame.places;
     let mut at = 0;
+    let mut written_bytes = 0;
     while let Some((first_slot, first)) = places.get(at) {
         let mut last_slot = *first_slot;
         let mut end = first.offset + u64::from(first.bytes);
@@ -70,6 +98,7 @@ fn write_frame(target: &dyn Target, frame: &FrameTask, opened: &OpenedFrame, job
         let data = opened.chunks(*first_slot, last_slot).expect("each slot was checked");
         target.write_at(first.offset, data).map_err(|error| write_error(target, first.offset, error))?;
         job.advance(data.len() as u64);
+        written_bytes += data.len() as u64;
     }
-    Ok(())
+    Ok(written_bytes)
 }
