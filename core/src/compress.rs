@@ -2,6 +2,7 @@
 
 use crate::DecodeError;
 use zstd::bulk;
+use zstd::zstd_safe::CParameter;
 
 /// How the body of a frame is compressed. The number is part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,15 @@ impl Compressor {
         let zstd = match compression {
             Compression::None => None,
             Compression::Zstd(level) => {
-                let level = i32::from(level.clamp(1, 19));
-                Some(bulk::Compressor::new(level).expect("zstd knows the levels 1 to 19"))
+                let level = level.clamp(1, 19);
+                let mut zstd = bulk::Compressor::new(level.into()).expect("zstd knows the levels 1 to 19");
+                if level == 3 {
+                    // Smaller tables stay in the processor's cache: 5 % faster, 0.4 % larger (docs/adr/0005).
+                    for parameter in [CParameter::HashLog(16), CParameter::ChainLog(15)] {
+                        zstd.set_parameter(parameter).expect("zstd knows these sizes");
+                    }
+                }
+                Some(zstd)
             }
         };
         Self { zstd, scratch: Vec::new() }
