@@ -14,7 +14,7 @@ use std::time::Instant;
 
 const PACK_CHUNKS: u64 = 2500;
 const FRAME_CHUNKS: u64 = 20;
-const INSERT_PACKS: u64 = 200;
+const INSERT_PACKS: u64 = 16;
 const ASKED: u64 = 1_000_000;
 const ASKED_AT_ONCE: u64 = 4096;
 

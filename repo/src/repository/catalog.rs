@@ -19,6 +19,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// sled's own cache, in bytes.
 const SLED_CACHE_BYTES: u64 = 32 << 20;
+/// Ids that are inserted at once, about: sled keeps less garbage then (docs/adr/0001).
+const IDS_PER_BATCH: usize = 40_000;
 /// Packs whose footers are read and taken in at once.
 const PACKS_PER_BATCH: usize = 64;
 
@@ -118,7 +120,7 @@ impl Catalog {
             match read_segment(&*self.store, &name, &self.repository) {
                 Ok(mut packs) => {
                     packs.retain(|pack| stored.contains_key(&pack.pack));
-                    index.insert(&packs, &[name]).map_err(TakeIn::Index)?;
+                    insert_in_batches(&*index, &packs, &[name]).map_err(TakeIn::Index)?;
                 }
                 // Its packs are found below by their own footers.
                 Err(error) => tracing::warn!("index segment passed over: {error}"),
@@ -157,7 +159,7 @@ impl Catalog {
 
     /// Takes in packs that this process made durable.
     pub fn insert(&self, packs: &[PackContents], segments: &[SegmentId]) -> Result<()> {
-        self.with_index(|index| index.insert(packs, segments))?;
+        self.with_index(|index| insert_in_batches(index, packs, segments))?;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.extend(packs.iter().map(|pack| (pack.pack, indexed(pack))));
         Ok(())
@@ -200,6 +202,25 @@ impl Catalog {
 
     pub fn flush(&self) -> Result<()> {
         self.with_index(|index| index.flush())
+    }
+}
+
+/// Inserts packs, some at once; the segments are noted with the last, when all that they list is in.
+fn insert_in_batches(index: &dyn ChunkIndex, packs: &[PackContents], segments: &[SegmentId]) -> Result<()> {
+    let mut rest = packs;
+    loop {
+        let mut ids = 0;
+        let mut end = 0;
+        while end < rest.len() && ids < IDS_PER_BATCH {
+            ids += rest[end].frames.iter().map(Vec::len).sum::<usize>();
+            end += 1;
+        }
+        let (batch, after) = rest.split_at(end);
+        rest = after;
+        index.insert(batch, if rest.is_empty() { segments } else { &[] })?;
+        if rest.is_empty() {
+            return Ok(());
+        }
     }
 }
 
