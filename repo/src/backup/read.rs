@@ -7,6 +7,7 @@ use super::flow::{Abort, Counters};
 use crate::disk::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;
+use crate::manifest::MAX_DISK_BYTES;
 use crossbeam_channel::{Receiver, Sender};
 use holotype_core::padding::BLOCK_BYTES;
 use holotype_core::segment::{MAX_OVERRUN_BYTES, natural_end};
@@ -63,6 +64,10 @@ impl Reader<'_> {
         let mut held: Option<Region> = None;
         loop {
             self.job.check()?;
+            if position.max(known_bytes.unwrap_or(0)) > MAX_DISK_BYTES {
+                let why = format!("it is longer than {MAX_DISK_BYTES} bytes, the most that an image can have");
+                return Err(Error::new(ErrorKind::InvalidInput, self.source.identity().path, why));
+            }
             let Ok(buffer) = buffers.recv() else { return Ok(position) };
             let mut next = self.read_region(position, known_bytes, buffer)?;
             let read = next.data.len();

@@ -9,7 +9,7 @@ mod reader;
 mod writer;
 
 pub(crate) use node::{Extent, LeafExtent, Node, NodeReferences};
-pub(crate) use reader::{LeafPlace, ManifestReader};
+pub(crate) use reader::{LeafPlace, MAX_DISK_BYTES, ManifestReader};
 pub(crate) use writer::ManifestWriter;
 
 #[doc(hidden)]

@@ -33,8 +33,10 @@ pub(crate) struct LeafPlace {
 const LEAST_LEAF_BYTES: u64 = 1 << 20;
 /// Leaves that any disk may have beyond that: of an empty or very small one.
 const SPARE_LEAVES: u64 = 64;
-/// Leaves at most, 256 TiB; 48 bytes of memory each.
-const MOST_LEAVES: u64 = 1 << 25;
+/// Leaves at most, more than [`MAX_DISK_BYTES`] has; 48 bytes of memory each.
+const MOST_LEAVES: u64 = 1 << 24;
+/// Largest disk: its leaves, of 7 MiB or more, fit the bound above.
+pub(crate) const MAX_DISK_BYTES: u64 = 100 << 40;
 
 fn most_leaves(disk_bytes: u64) -> usize {
     // Fits, as MOST_LEAVES does.
@@ -215,7 +217,8 @@ mod tests {
     fn leaves_are_bounded_by_the_disk() {
         assert_eq!(most_leaves(0), 64);
         assert_eq!(most_leaves(1 << 40), (1 << 20) + 64);
-        assert_eq!(most_leaves(u64::MAX), 1 << 25);
+        assert_eq!(most_leaves(u64::MAX), 1 << 24);
+        assert!((MAX_DISK_BYTES / (7 << 20)) < MOST_LEAVES);
         let mut leaves = Leaves { places: Vec::new(), end: 0, most: 2 };
         let node = NodeId([1; 32]);
         leaves.push(node, 5).unwrap();
