@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(most_leaves(0), 64);
         assert_eq!(most_leaves(1 << 40), (1 << 20) + 64);
         assert_eq!(most_leaves(u64::MAX), 1 << 24);
-        assert!((MAX_DISK_BYTES / (7 << 20)) < MOST_LEAVES);
+        const { assert!(MAX_DISK_BYTES / (7 << 20) < MOST_LEAVES) };
         let mut leaves = Leaves { places: Vec::new(), end: 0, most: 2 };
         let node = NodeId([1; 32]);
         leaves.push(node, 5).unwrap();
