@@ -25,6 +25,7 @@ pub mod seal;
 pub mod secret;
 pub mod segment;
 pub mod signature;
+pub mod signed;
 pub mod subkey;
 
 pub use error::DecodeError;

@@ -15,7 +15,8 @@ use holotype_core::kdf::KdfParameters;
 use holotype_core::key_slot::{Certificate, Extension};
 use holotype_core::seal::{self, NONCE_BYTES};
 use holotype_core::secret::Secret32;
-use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
+use holotype_core::signature::{self, Signing};
+use holotype_core::signed;
 use holotype_core::{DecodeError, ImageId, LeaseId, NodeId, RepositoryId, WriterId, codec, subkey};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -64,12 +65,6 @@ pub struct ImageRecord {
     pub sealed_detail: Vec<u8>,
     /// Room for newer programs.
     pub extensions: Vec<Extension>,
-}
-
-#[derive(Encode, Decode)]
-struct SignedImage {
-    record: Vec<u8>,
-    signature: [u8; SIGNATURE_BYTES],
 }
 
 /// What a listing shows.
@@ -183,9 +178,7 @@ impl ImageRecord {
     /// The object's bytes, signed, and its name.
     #[doc(hidden)] // public for tests that forge
     pub fn encode(&self, signing: &Signing) -> (ImageId, Vec<u8>) {
-        let record = codec::encode(self);
-        let signature = signing.sign(signature::IMAGE, &record);
-        let object = IMAGE.encode(&SignedImage { record, signature });
+        let object = signed::encode(&IMAGE, signature::IMAGE, self, signing);
         (ImageId(*blake3::hash(&object).as_bytes()), object)
     }
 
@@ -194,9 +187,8 @@ impl ImageRecord {
     /// # Errors
     /// Damaged, not authentic or unsupported.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let signed: SignedImage = IMAGE.decode(bytes)?;
-        let record: ImageRecord = codec::decode(IMAGE.name, &signed.record)?;
-        signature::verify(IMAGE.name, &record.writer, signature::IMAGE, &signed.record, &signed.signature)?;
+        let record: ImageRecord =
+            signed::decode(&IMAGE, signature::IMAGE, bytes, |record: &ImageRecord| record.writer)?;
         Ok(record)
     }
 

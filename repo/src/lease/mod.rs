@@ -13,8 +13,9 @@ use crate::store::{Folder, ObjectKey, Store};
 use bincode::{Decode, Encode};
 use holotype_core::header::ObjectKind;
 use holotype_core::key_slot::Extension;
-use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
-use holotype_core::{DecodeError, LeaseId, RepositoryId, WriterId, codec};
+use holotype_core::signature::{self, Signing};
+use holotype_core::signed;
+use holotype_core::{DecodeError, LeaseId, RepositoryId, WriterId};
 use std::collections::HashSet;
 
 /// The objects `leases/…`.
@@ -51,18 +52,10 @@ pub struct LeaseRecord {
     pub extensions: Vec<Extension>,
 }
 
-#[derive(Encode, Decode)]
-struct SignedLease {
-    record: Vec<u8>,
-    signature: [u8; SIGNATURE_BYTES],
-}
-
 impl LeaseRecord {
     /// The object's bytes.
     pub(crate) fn encode(&self, signing: &Signing) -> Vec<u8> {
-        let record = codec::encode(self);
-        let signature = signing.sign(signature::LEASE, &record);
-        LEASE.encode(&SignedLease { record, signature })
+        signed::encode(&LEASE, signature::LEASE, self, signing)
     }
 
     /// Reads a lease object and checks its signature.
@@ -70,9 +63,8 @@ impl LeaseRecord {
     /// # Errors
     /// Damaged, not authentic or unsupported.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let signed: SignedLease = LEASE.decode(bytes)?;
-        let record: LeaseRecord = codec::decode(LEASE.name, &signed.record)?;
-        signature::verify(LEASE.name, &record.holder, signature::LEASE, &signed.record, &signed.signature)?;
+        let record: LeaseRecord =
+            signed::decode(&LEASE, signature::LEASE, bytes, |record: &LeaseRecord| record.holder)?;
         Ok(record)
     }
 }

@@ -8,8 +8,9 @@ use holotype_core::chunker::ChunkerSettings;
 use holotype_core::envelope::EnvelopePublicKey;
 use holotype_core::header::ObjectKind;
 use holotype_core::key_slot::Extension;
-use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
-use holotype_core::{DecodeError, RepositoryId, WriterId, codec};
+use holotype_core::signature::{self, Signing};
+use holotype_core::signed;
+use holotype_core::{DecodeError, RepositoryId, WriterId};
 
 /// The object `config/repository`.
 pub const CONFIG: ObjectKind = ObjectKind { code: *b"conf", version: 1, name: "config" };
@@ -58,12 +59,6 @@ pub struct RepositoryConfig {
     pub extensions: Vec<Extension>,
 }
 
-#[derive(Encode, Decode)]
-struct SignedConfig {
-    record: Vec<u8>,
-    signature: [u8; SIGNATURE_BYTES],
-}
-
 impl RepositoryConfig {
     /// Bounds of [`RepositoryConfig::pack_bytes`].
     pub const PACK_BYTES_RANGE: std::ops::RangeInclusive<u64> = (64 << 10)..=(512 << 20);
@@ -71,9 +66,7 @@ impl RepositoryConfig {
     /// The object's bytes. Public for tests, which make configs of newer and of hostile programs.
     #[doc(hidden)]
     pub fn encode(&self, root: &Signing) -> Vec<u8> {
-        let record = codec::encode(self);
-        let signature = root.sign(signature::CONFIG, &record);
-        CONFIG.encode(&SignedConfig { record, signature })
+        signed::encode(&CONFIG, signature::CONFIG, self, root)
     }
 
     /// Reads a config. Its signature is checked against the root that it names itself, so it is
@@ -82,9 +75,8 @@ impl RepositoryConfig {
     /// # Errors
     /// Damaged, not authentic, or unsupported: unknown required features are named.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let signed: SignedConfig = CONFIG.decode(bytes)?;
-        let config: RepositoryConfig = codec::decode(CONFIG.name, &signed.record)?;
-        signature::verify(CONFIG.name, &config.root, signature::CONFIG, &signed.record, &signed.signature)?;
+        let config: RepositoryConfig =
+            signed::decode(&CONFIG, signature::CONFIG, bytes, |record: &RepositoryConfig| record.root)?;
         let unknown = config.required_features & !KNOWN_REQUIRED_FEATURES;
         if unknown != 0 {
             return Err(DecodeError::unsupported(CONFIG.name, format!("required features {unknown:#x}")));
