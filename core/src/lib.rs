@@ -3,7 +3,7 @@
 //! A disk's bytes go through this crate in the order of its modules: [`extent`] says which bytes,
 //! [`padding`] finds zero blocks and file tails, [`segment`] cuts there, [`chunker`] cuts inside
 //! segments, [`identity`] names chunks, [`frame`] collects them, [`compress`] and [`seal`] close a
-//! frame. [`kdf`], [`key_slot`], [`subkey`], [`envelope`] and [`signature`] hold the keys.
+//! frame. [`volume`] finds what no filesystem uses. [`kdf`], [`key_slot`], [`subkey`], [`envelope`] and [`signature`] hold the keys.
 //!
 //! Nothing here opens a file, starts a thread or reads a clock or a random source: what is needed
 //! comes in as arguments. Every decoder takes hostile bytes and answers with [`DecodeError`].
@@ -27,6 +27,7 @@ pub mod segment;
 pub mod signature;
 pub mod signed;
 pub mod subkey;
+pub mod volume;
 
 pub use error::DecodeError;
 pub use ids::{ChunkId, ImageId, LeaseId, NodeId, PackId, RepositoryId, SegmentId, SlotId, WriterId};
