@@ -19,7 +19,7 @@ pub trait ReadAt {
     fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
-impl ReadAt for [u8] {
+impl ReadAt for Vec<u8> {
     fn bytes(&self) -> u64 {
         self.len() as u64
     }
@@ -124,13 +124,13 @@ mod tests {
     #[test]
     fn nothing_beyond_the_volume_is_read() {
         let disk: Vec<u8> = (0..100).collect();
-        let volume = VolumeReader::new(&disk[..], Extent::between(10, 20).unwrap(), 512).unwrap();
+        let volume = VolumeReader::new(&disk, Extent::between(10, 20).unwrap(), 512).unwrap();
         assert_eq!(volume.read(8, 2).unwrap(), [18, 19]);
         assert_eq!(volume.read(9, 2).unwrap_err().cause, Cause::Inconsistent);
         assert_eq!(volume.read(u64::MAX, 2).unwrap_err().cause, Cause::Inconsistent);
         assert_eq!(volume.read(0, u64::MAX).unwrap_err().cause, Cause::Inconsistent);
         assert_eq!(volume.peek::<2>(0), Some([10, 11]));
         assert_eq!(volume.peek::<11>(0), None);
-        assert!(VolumeReader::new(&disk[..], Extent::between(90, 101).unwrap(), 512).is_none());
+        assert!(VolumeReader::new(&disk, Extent::between(90, 101).unwrap(), 512).is_none());
     }
 }
