@@ -176,7 +176,7 @@ fn run_of(bitmap: &[u8], from: u64, to: u64, like: u8) -> u64 {
             break;
         }
         // Whole bytes, quickly.
-        let rest = &bitmap[at as usize / 8..(to / 8) as usize];
+        let rest = bitmap.get((at / 8) as usize..(to / 8) as usize).unwrap_or_default();
         at += 8 * rest.iter().take_while(|byte| **byte == like).count() as u64;
     }
     at.min(to).saturating_sub(from)
