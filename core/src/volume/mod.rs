@@ -6,9 +6,11 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+mod detect;
 mod free_runs;
 mod read;
 
+pub use detect::{Detected, detect, has_signature};
 pub use free_runs::{FreeRuns, FreeRunsBuilder};
 pub use read::{MAX_READ_BYTES, ReadAt, VolumeReader};
 
