@@ -99,10 +99,11 @@ impl VolumeInfo {
         }
     }
 
-    /// Whether keeping all of it was not to be expected: an operator can do something about it.
+    /// What the operator is told of a volume that is kept whole and needs not be. A mounted disk is
+    /// told of once, by the source.
     pub fn warning(&self) -> Option<String> {
         let MapInfo::Unmapped { cause, why } = &self.map else { return None };
-        let expected = [Cause::Raw, Cause::Encrypted, Cause::Unknown].map(Cause::word);
+        let expected = [Cause::Raw, Cause::Encrypted, Cause::Unknown, Cause::Mounted].map(Cause::word);
         let name = self.filesystem.as_deref().unwrap_or("unknown");
         (!expected.contains(&cause.as_str())).then(|| format!("{} ({name}) is kept whole: {why}", self.title()))
     }

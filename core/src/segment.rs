@@ -86,8 +86,9 @@ fn content_choice(block: &[u8]) -> bool {
 
 /// Where the region that ends with `last_block` should really end, as a length of `following`, the
 /// bytes after it: at the first place that [`pieces`] would cut anyway, looking at most
-/// [`MAX_OVERRUN_BYTES`] far; at 0 where there is none.
-pub fn natural_end(last_block: &[u8], following: &[u8]) -> usize {
+/// [`MAX_OVERRUN_BYTES`] far; at 0 where there is none. `cut_at_end` tells that a segment ends where
+/// `following` does, because nothing is read from there on.
+pub fn natural_end(last_block: &[u8], following: &[u8], cut_at_end: bool) -> usize {
     if classify(last_block) != Block::Full {
         return 0;
     }
@@ -100,7 +101,7 @@ pub fn natural_end(last_block: &[u8], following: &[u8]) -> usize {
             Block::Full => length += block.len(),
         }
     }
-    0
+    if cut_at_end && length == following.len() { length } else { 0 }
 }
 
 #[cfg(test)]
@@ -153,12 +154,15 @@ mod tests {
     #[test]
     fn regions_end_where_a_segment_would() {
         let full = disk("f");
-        assert_eq!(natural_end(&disk("p"), &disk("ff")), 0);
-        assert_eq!(natural_end(&full, &disk("ffpf")), 3 * BLOCK_BYTES);
-        assert_eq!(natural_end(&full, &disk("ff0f")), 2 * BLOCK_BYTES);
-        assert_eq!(natural_end(&full, &disk("0f")), 0);
-        assert_eq!(natural_end(&full, &disk("fff")), 0);
-        assert_eq!(natural_end(&full, &vec![1; MAX_OVERRUN_BYTES + BLOCK_BYTES]), 0);
+        assert_eq!(natural_end(&disk("p"), &disk("ff"), false), 0);
+        assert_eq!(natural_end(&full, &disk("ffpf"), false), 3 * BLOCK_BYTES);
+        assert_eq!(natural_end(&full, &disk("ff0f"), false), 2 * BLOCK_BYTES);
+        assert_eq!(natural_end(&full, &disk("0f"), false), 0);
+        assert_eq!(natural_end(&full, &disk("fff"), false), 0);
+        assert_eq!(natural_end(&full, &vec![1; MAX_OVERRUN_BYTES + BLOCK_BYTES], true), 0);
+        assert_eq!(natural_end(&full, &disk("ff"), true), 2 * BLOCK_BYTES);
+        assert_eq!(natural_end(&full, &disk("fp"), true), 2 * BLOCK_BYTES);
+        assert_eq!(natural_end(&disk("p"), &disk("ff"), true), 0);
     }
 
     proptest! {

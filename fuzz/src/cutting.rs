@@ -49,7 +49,7 @@ pub fn chunking(data: &[u8]) {
     }
     assert!(end == region.len() && again == region, "the pieces are not the region");
     let (before, after) = region.split_at(region.len() / 2 / BLOCK_BYTES * BLOCK_BYTES);
-    let overrun = natural_end(&before[before.len().saturating_sub(BLOCK_BYTES)..], after);
+    let overrun = natural_end(&before[before.len().saturating_sub(BLOCK_BYTES)..], after, false);
     assert!(overrun <= after.len().min(MAX_OVERRUN_BYTES));
 }
 

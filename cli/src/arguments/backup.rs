@@ -1,6 +1,6 @@
 //! `holotype backup`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use holotype_repo::ImageSelector;
 use holotype_repo::core::compress::Compression;
 use std::path::PathBuf;
@@ -31,6 +31,12 @@ pub struct BackupArguments {
     /// Keep every sector, those that no filesystem uses too
     #[arg(long)]
     pub raw: bool,
+    /// Leave the content of these Windows system files out, where their volume allows it safely
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "raw")]
+    pub drop: Vec<DropName>,
+    /// Try sectors that cannot be read again, this many times [default: 3]
+    #[arg(long, value_name = "PASSES", num_args = 0..=1, default_missing_value = "3")]
+    pub rescue: Option<u32>,
     /// Read and count, but store nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -40,6 +46,15 @@ pub struct BackupArguments {
     /// Weaker and faster derivation of keys from passwords, for tests
     #[arg(long, hide = true)]
     pub fast_derivation: bool,
+}
+
+/// System files that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DropName {
+    /// pagefile.sys and swapfile.sys
+    Pagefile,
+    /// hiberfil.sys, of a volume that is not hibernated
+    Hiberfil,
 }
 
 fn parse_tag(text: &str) -> Result<(String, String), String> {

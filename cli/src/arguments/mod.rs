@@ -5,7 +5,7 @@ mod key;
 mod repository;
 mod restore;
 
-pub use backup::BackupArguments;
+pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{ImageArguments, ImagesArguments, RestoreArguments};
@@ -18,7 +18,7 @@ Exit codes:
   0    everything was done
   1    it failed
   2    the command line makes no sense
-  3    done, but sectors could not be read
+  3    done, but sectors could not be read, or the source changed meanwhile
   4    verify found damage
   5    the password or key file opens nothing
   6    the target must not be written (mounted, not empty, too small)

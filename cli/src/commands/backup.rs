@@ -1,12 +1,13 @@
 //! `holotype backup`.
 
-use crate::arguments::{BackupArguments, GlobalArguments};
+use crate::arguments::{BackupArguments, DropName, GlobalArguments};
 use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
 use crate::own_disk;
 use crate::session::{self, Session};
 use crate::units::{percent, rate, size};
+use holotype_repo::core::volume::Drops;
 use holotype_repo::disk::Source;
 use holotype_repo::os::{StdinSource, open_source};
 use holotype_repo::{BackupOptions, BackupReport, InitOptions, ParentChoice};
@@ -43,7 +44,9 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
             None => ParentChoice::Newest,
         },
         compression: arguments.compression,
-        raw: arguments.raw || BackupOptions::named("").raw,
+        raw: arguments.raw,
+        drops: drops(&arguments.drop),
+        rescue_passes: arguments.rescue.unwrap_or(0),
         dry_run: arguments.dry_run,
         image_password,
         fast_derivation: arguments.fast_derivation,
@@ -58,12 +61,18 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
     if report.is_complete() {
         return Ok(Exit::Done);
     }
-    tracing::warn!(
-        "{} could not be read in {} places; the image is partial",
-        size(report.unreadable_bytes),
-        report.unreadable.len()
-    );
+    if report.unreadable_bytes > 0 {
+        tracing::warn!(
+            "{} could not be read in {} places; the image is partial",
+            size(report.unreadable_bytes),
+            report.unreadable.len()
+        );
+    }
     Ok(Exit::Partial)
+}
+
+fn drops(named: &[DropName]) -> Drops {
+    Drops { pagefile: named.contains(&DropName::Pagefile), hiberfil: named.contains(&DropName::Hiberfil) }
 }
 
 /// What a backup did, in a few lines.

@@ -6,6 +6,7 @@ use crate::output::{self, Table};
 use crate::session::Session;
 use crate::units::size;
 use holotype_repo::Image;
+use holotype_repo::core::layout::{DiskLayout, MapInfo};
 use std::collections::BTreeMap;
 
 /// Lists images, oldest first.
@@ -37,9 +38,45 @@ pub fn show(global: &GlobalArguments, arguments: &ImageArguments) -> Result {
     let (image, _) = session.open_image(&arguments.image, arguments.image_password_file.as_deref())?;
     match global.json {
         true => output::json(&image),
-        false => details(&image).print(),
+        false => {
+            details(&image).print();
+            if let Some(layout) = image.detail.as_ref().and_then(|detail| detail.layout.as_ref()) {
+                volumes(layout);
+            }
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Every volume, and how its map was made or why it has none.
+fn volumes(layout: &DiskLayout) {
+    if layout.volumes.is_empty() {
+        return;
+    }
+    output::line(String::new());
+    let mut table = Table::new(&["PART", "START", "SIZE", "FREE", "CONTENT", "LABEL", "MAP"]);
+    for volume in &layout.volumes {
+        let (free, map) = match &volume.map {
+            MapInfo::Mapped { method, free_bytes, dropped, .. } => {
+                let names: Vec<String> =
+                    dropped.iter().map(|(name, bytes)| format!("{name} ({}) left out", size(*bytes))).collect();
+                let parts: Vec<String> = std::iter::once(method.clone()).chain(names).collect();
+                (size(*free_bytes), parts.join("; "))
+            }
+            MapInfo::Unmapped { why, .. } => ("-".to_owned(), format!("none: {why}")),
+        };
+        let number = volume.partition.map_or_else(|| "disk".to_owned(), |number| number.to_string());
+        table.row([
+            volume.logical_volume.clone().unwrap_or(number),
+            volume.offset_bytes.map_or_else(|| "-".to_owned(), size),
+            size(volume.bytes),
+            free,
+            volume.filesystem.clone().unwrap_or_else(|| "unknown".to_owned()),
+            volume.label.clone().or_else(|| volume.partition_name.clone()).unwrap_or_default(),
+            map,
+        ]);
+    }
+    table.print();
 }
 
 fn tags(tags: &BTreeMap<String, String>) -> String {
@@ -77,6 +114,13 @@ fn details(image: &Image) -> Table {
     table.value("free", size(detail.free_bytes));
     if detail.unreadable_bytes > 0 {
         table.value("unreadable", format!("{} in {} places", size(detail.unreadable_bytes), detail.unreadable.len()));
+    }
+    if let Some(layout) = &detail.layout {
+        if let Some(found) = &layout.table {
+            table.value("partitions", format!("{}, {}", found.kind, found.disk_id));
+        }
+        let notes = layout.table.iter().flat_map(|found| &found.notes).chain(&layout.unclear);
+        notes.for_each(|note| table.value("layout", note));
     }
     if let Some(parent) = &detail.parent {
         table.value("parent", parent.short());

@@ -4,7 +4,7 @@ use super::encode::FrameEncoder;
 use super::filter::{Claim, DuplicateFilter, Leaned};
 use super::flow::Counters;
 use super::parent::{ParentChunk, ParentImage};
-use super::read::Region;
+use super::read::{HoleKind, Region};
 use crate::error::Result;
 use crate::manifest::{Extent, LeafExtent};
 use holotype_core::ChunkId;
@@ -44,12 +44,17 @@ impl<'a> RegionChunker<'a> {
         self.found.clear();
         let mut extents = Extents::default();
         let mut at = 0;
-        for unreadable in &region.unreadable {
-            self.cut(&data[at..unreadable.start], at, &expected, &mut extents);
-            let bytes = unreadable.len() as u64;
-            self.counters.unreadable_bytes.fetch_add(bytes, Ordering::Relaxed);
-            extents.0.push(LeafExtent::Other(Extent::Unreadable { bytes }));
-            at = unreadable.end;
+        for hole in &region.holes {
+            self.cut(&data[at..hole.range.start], at, &expected, &mut extents);
+            let bytes = hole.range.len() as u64;
+            extents.0.push(LeafExtent::Other(match hole.kind {
+                HoleKind::Free => Extent::Free { bytes },
+                HoleKind::Unreadable => {
+                    self.counters.unreadable_bytes.fetch_add(bytes, Ordering::Relaxed);
+                    Extent::Unreadable { bytes }
+                }
+            }));
+            at = hole.range.end;
         }
         self.cut(&data[at..], at, &expected, &mut extents);
         self.store_new(data, encoder)?;

@@ -8,6 +8,7 @@
 //!
 //! Every queue is bounded, so memory does not grow with the disk.
 
+mod bad_sectors;
 mod chunk;
 mod encode;
 mod filter;
@@ -18,6 +19,7 @@ mod plan;
 mod publish;
 mod read;
 mod store;
+mod survey;
 
 pub use options::{BackupOptions, ParentChoice};
 pub use plan::BackupReport;
@@ -57,6 +59,7 @@ struct Stored {
     source_bytes: u64,
     root: NodeId,
     unreadable: Vec<(u64, u64)>,
+    changed: bool,
     packs: Vec<SegmentPack>,
     leaned: Leaned,
 }
@@ -172,7 +175,15 @@ fn store_disk(
         for _ in 0..plan.threads + QUEUED_REGIONS + 2 {
             let _ = buffer_sender.send(Vec::new());
         }
-        let reader = Reader { source, counters, abort: &abort, job };
+        let reader = Reader {
+            source,
+            free: &plan.survey.free,
+            boundaries: &plan.survey.boundaries,
+            rescue_passes: plan.rescue_passes,
+            counters,
+            abort: &abort,
+            job,
+        };
         let abort = &abort;
         let reading = scope.spawn(move || abort.note(reader.run(&buffers, &region_sender)));
         for _ in 0..plan.threads {
@@ -212,7 +223,11 @@ fn store_disk(
         packs.push(SegmentPack { pack_bytes: contents.bytes, footer });
         filter.note_durable(contents)?;
     }
-    Ok(Stored { source_bytes, root, unreadable, packs, leaned })
+    let changed = plan.has_changed(source);
+    if changed {
+        job.warn(plan.change_warning());
+    }
+    Ok(Stored { source_bytes, root, unreadable, changed, packs, leaned })
 }
 
 fn claim_node(filter: &DuplicateFilter<'_>, node: &NodeId, leaned: &mut Leaned) -> Result<Claim> {
@@ -234,12 +249,11 @@ fn make_leaf(
     if !plan.dry_run && claim_node(filter, &node.id, &mut chunker.leaned)? == Claim::New {
         manifest.lock().unwrap_or_else(PoisonError::into_inner).add(&node)?;
     }
-    let on_disk = |range: &std::ops::Range<usize>| (region.offset + range.start as u64, range.len() as u64);
     Ok(MadeLeaf {
         number: region.number,
         node: node.id,
         bytes: region.data().len() as u64,
-        unreadable: region.unreadable.iter().map(on_disk).collect(),
+        unreadable: region.unreadable(),
     })
 }
 

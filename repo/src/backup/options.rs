@@ -3,6 +3,7 @@
 use crate::image::ImageSelector;
 use holotype_core::compress::Compression;
 use holotype_core::secret::SecretBytes;
+use holotype_core::volume::Drops;
 
 /// Which image is looked at first for chunks that are stored already.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,12 @@ pub struct BackupOptions {
     pub parent: ParentChoice,
     /// How hard to compress.
     pub compression: Compression,
-    /// Keep every sector, without allocation maps. Today's only mode.
+    /// Keep every sector, without allocation maps.
     pub raw: bool,
+    /// System files whose content is not kept.
+    pub drops: Drops,
+    /// How often a sector that cannot be read is tried again.
+    pub rescue_passes: u32,
     /// Read, chunk and count, but store nothing.
     pub dry_run: bool,
     /// A password of the image's own, besides the repository's.
@@ -47,7 +52,9 @@ impl BackupOptions {
             tags: Vec::new(),
             parent: ParentChoice::default(),
             compression: Compression::default(),
-            raw: true,
+            raw: false,
+            drops: Drops::default(),
+            rescue_passes: 0,
             dry_run: false,
             image_password: None,
             threads: None,

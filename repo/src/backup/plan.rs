@@ -4,8 +4,10 @@ use super::Stored;
 use super::flow::Counters;
 use super::options::{BackupOptions, ParentChoice};
 use super::parent::ParentImage;
+use super::survey::{Snapshot, survey};
 use crate::disk::{Source, SourceIdentity};
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::layout;
 use crate::image::{ImageDetail, ImagePassword, ImageSummary, OpenedImage, valid_name, valid_tag};
 use crate::manifest::ManifestReader;
 use crate::random;
@@ -14,7 +16,9 @@ use holotype_core::ImageId;
 use holotype_core::compress::Compression;
 use holotype_core::identity::IdentityKeys;
 use holotype_core::key_slot::Role;
+use holotype_core::layout::{DiskLayout, Survey, VolumeInfo};
 use holotype_core::secret::Secret32;
+use holotype_core::volume::MapOptions;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -55,14 +59,18 @@ pub struct BackupReport {
     pub stored_bytes: u64,
     /// Wall time in seconds.
     pub elapsed_seconds: f64,
+    /// Whether the source changed while it was read.
+    pub changed: bool,
+    /// Partition table and volumes, and how each was mapped.
+    pub layout: DiskLayout,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
 
 impl BackupReport {
-    /// Whether everything of the source is in the image.
+    /// Whether everything of the source is in the image, as it was at one time.
     pub fn is_complete(&self) -> bool {
-        self.unreadable_bytes == 0
+        self.unreadable_bytes == 0 && !self.changed
     }
 }
 
@@ -77,6 +85,10 @@ pub(crate) struct BackupPlan {
     pub image_secret: Option<Secret32>,
     pub password: Option<ImagePassword>,
     parent: Option<OpenedImage>,
+    pub survey: Survey,
+    pub rescue_passes: u32,
+    snapshot: Snapshot,
+    map: MapOptions,
     raw: bool,
     tags: Vec<(String, String)>,
     time: Timestamp,
@@ -106,6 +118,11 @@ impl BackupPlan {
             warnings
                 .push(format!("{} is mounted read-write at {places}: the image may not be consistent", identity.path));
         }
+        let map = MapOptions { drops: options.drops };
+        let snapshot = Snapshot::of(source, map);
+        let survey = survey(source, map, options.raw);
+        warnings.extend(survey.layout.unclear.iter().map(|why| format!("{}: kept whole: {why}", identity.path)));
+        warnings.extend(survey.layout.volumes.iter().filter_map(VolumeInfo::warning));
         let (image_secret, password) = match &options.image_password {
             Some(password) => {
                 let password = ImagePassword::new(password.expose(), options.fast_derivation)?;
@@ -125,6 +142,10 @@ impl BackupPlan {
             image_secret,
             password,
             parent: find_parent(repository, options)?,
+            survey,
+            rescue_passes: options.rescue_passes,
+            snapshot,
+            map,
             raw: options.raw,
             tags: options.tags.clone(),
             time: Timestamp::now(),
@@ -136,6 +157,11 @@ impl BackupPlan {
 
     pub fn forget_parent(&mut self) {
         self.parent = None;
+    }
+
+    /// Whether the source changed since it was surveyed.
+    pub fn has_changed(&self, source: &dyn Source) -> bool {
+        self.snapshot.has_changed(source, self.map)
     }
 
     pub fn parent_id(&self) -> Option<ImageId> {
@@ -187,9 +213,9 @@ impl BackupPlan {
             chunks: get(&counters.chunks),
             raw: self.raw,
             parent: self.parent_id(),
-            warnings: self.warnings.clone(),
+            warnings: self.all_warnings(stored),
             program: concat!("holotype ", env!("CARGO_PKG_VERSION")).to_owned(),
-            extensions: Vec::new(),
+            extensions: vec![layout::to_extension(&self.survey.layout)],
         }
     }
 
@@ -212,8 +238,20 @@ impl BackupPlan {
             new_bytes: get(&counters.new_bytes),
             stored_bytes: get(&counters.stored_bytes),
             elapsed_seconds: self.started.elapsed().as_secs_f64(),
-            warnings: self.warnings.clone(),
+            changed: stored.changed,
+            layout: self.survey.layout.clone(),
+            warnings: self.all_warnings(stored),
         }
+    }
+
+    fn all_warnings(&self, stored: &Stored) -> Vec<String> {
+        let changed = stored.changed.then(|| self.change_warning());
+        self.warnings.iter().cloned().chain(changed).collect()
+    }
+
+    /// What is said of a source that changed.
+    pub fn change_warning(&self) -> String {
+        format!("{} changed while it was read: the image may not be consistent", self.source.path)
     }
 }
 

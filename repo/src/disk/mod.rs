@@ -8,6 +8,7 @@ mod memory;
 pub use fault::FaultDisk;
 pub use memory::MemoryDisk;
 
+use holotype_core::extent::Extent;
 use serde::Serialize;
 use std::io;
 
@@ -61,6 +62,19 @@ pub trait Source: Send + Sync {
     /// Whether it can be read a second time.
     fn can_reread(&self) -> bool {
         true
+    }
+
+    /// Places that somebody may write to while they are read, and who: `mounted at /srv`. Volumes
+    /// there are read whole.
+    fn in_use(&self) -> Vec<(Extent, String)> {
+        let places = self.identity().mounted_read_write_at;
+        let whole = Extent::between(0, self.geometry().bytes.unwrap_or(u64::MAX)).expect("from zero on");
+        places.into_iter().map(|place| (whole, format!("it is mounted read-write at {place}"))).collect()
+    }
+
+    /// Something that is another text after each write to the source, where the system keeps count.
+    fn change_mark(&self) -> Option<String> {
+        None
     }
 }
 
@@ -130,6 +144,12 @@ impl<S: Source + ?Sized> Source for Box<S> {
     }
     fn can_reread(&self) -> bool {
         (**self).can_reread()
+    }
+    fn in_use(&self) -> Vec<(Extent, String)> {
+        (**self).in_use()
+    }
+    fn change_mark(&self) -> Option<String> {
+        (**self).change_mark()
     }
 }
 

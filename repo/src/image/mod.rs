@@ -1,6 +1,7 @@
 //! Images: one backed-up disk each. The object `images/IMAGE` makes an image visible.
 
 mod find;
+pub(crate) mod layout;
 mod record;
 
 pub use find::ImageSelector;

@@ -13,6 +13,7 @@ use bincode::{Decode, Encode};
 use holotype_core::header::ObjectKind;
 use holotype_core::kdf::KdfParameters;
 use holotype_core::key_slot::{Certificate, Extension};
+use holotype_core::layout::DiskLayout;
 use holotype_core::seal::{self, NONCE_BYTES};
 use holotype_core::secret::Secret32;
 use holotype_core::signature::{self, Signing};
@@ -312,6 +313,8 @@ pub struct Detail {
     pub warnings: Vec<String>,
     /// Name and version of the program that made it.
     pub program: String,
+    /// Partition table and volumes; absent in images of the first programs, and of streams.
+    pub layout: Option<DiskLayout>,
 }
 
 impl ImageSummary {
@@ -359,6 +362,7 @@ impl Image {
                 parent: detail.parent,
                 warnings: detail.warnings.clone(),
                 program: detail.program.clone(),
+                layout: super::layout::from_extensions(&detail.extensions).unwrap_or_default(),
             }),
         }
     }

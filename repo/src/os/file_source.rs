@@ -3,9 +3,11 @@
 use super::file_system::read_at;
 use super::host;
 use super::in_use::{self, FileNumber, Subject, Users};
-use super::sysfs::{DeviceNumber, Sysfs};
+use super::sysfs::{DeviceNumber, Sysfs, SysfsDevice};
 use crate::disk::{Geometry, Source, SourceIdentity};
 use crate::error::{Error, ErrorKind, Result};
+use holotype_core::extent::Extent;
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
@@ -73,6 +75,15 @@ impl FileSource {
     fn subject(&self) -> Option<Subject> {
         self.device.map(Subject::Device).or(self.regular_file.map(Subject::File))
     }
+}
+
+/// The partitions of a disk, where they lie on it.
+fn partitions(disk: DeviceNumber) -> Vec<(Extent, DeviceNumber)> {
+    let Some(device) = Sysfs::default().device(disk) else { return Vec::new() };
+    let place = |partition: &SysfsDevice| {
+        Some((Extent::new(partition.offset_bytes()?, partition.bytes()?)?, partition.number()?))
+    };
+    device.partitions().iter().filter_map(place).collect()
 }
 
 /// Logical and physical sector size, as the device itself tells them.
@@ -148,6 +159,35 @@ impl Source for FileSource {
         }
         let asked = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         read_at(&self.file, &mut buffer[..asked], offset_bytes)
+    }
+
+    fn in_use(&self) -> Vec<(Extent, String)> {
+        let Some(subject) = self.subject() else { return Vec::new() };
+        let users = Users::now();
+        let mounts = |subject| users.uses(subject).into_iter().filter(|it| it.read_write && it.is_mount());
+        let who = |place: &str| format!("it is mounted read-write at {place}");
+        let mut in_use = Vec::new();
+        let mut told = BTreeSet::new();
+        for (extent, number) in self.device.map(partitions).unwrap_or_default() {
+            for it in mounts(Subject::Device(number)) {
+                in_use.push((extent, who(&it.place)));
+                told.insert(it.place);
+            }
+        }
+        // Of the whole disk, or of something on it whose place is not known.
+        let whole = Extent::between(0, self.bytes).expect("from zero on");
+        in_use.extend(mounts(subject).filter(|it| !told.contains(&it.place)).map(|it| (whole, who(&it.place))));
+        in_use
+    }
+
+    fn change_mark(&self) -> Option<String> {
+        match self.device {
+            Some(number) => Sysfs::default().device(number)?.writes_seen(),
+            None => {
+                let metadata = self.file.metadata().ok()?;
+                Some(format!("{:?} {}", metadata.modified().ok()?, metadata.len()))
+            }
+        }
     }
 
     fn will_need(&self, offset_bytes: u64, length_bytes: u64) {

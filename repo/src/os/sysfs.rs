@@ -116,6 +116,16 @@ impl SysfsDevice {
         self.number_in::<u64>("start")?.checked_mul(SYSFS_SECTOR_BYTES)
     }
 
+    /// How much was written to it, flushed and discarded since the system started
+    /// (kernel: Documentation/block/stat.rst): another text after each write.
+    pub fn writes_seen(&self) -> Option<String> {
+        let stat = self.text("stat")?;
+        let columns: Vec<&str> = stat.split_ascii_whitespace().collect();
+        // Writes, and sectors written; discards, and sectors discarded.
+        let seen = [4, 6, 11, 13].map(|column| columns.get(column).copied().unwrap_or("0"));
+        Some(seen.join(" "))
+    }
+
     pub fn is_partition(&self) -> bool {
         self.directory.join("partition").exists()
     }
