@@ -4,7 +4,7 @@ use crate::forge::{self, Object};
 use crate::input::{Input, part};
 use arbitrary::{Arbitrary, Unstructured};
 use holotype_core::{ChunkId, NodeId, codec};
-use holotype_repo::disk::{Target, WriteOrder};
+use holotype_repo::disk::{Content, Target, WriteOrder};
 use holotype_repo::manifest::decode_parts_for_fuzzing;
 use holotype_repo::{Job, RestoreOptions, VerifyOptions};
 use std::collections::HashMap;
@@ -127,7 +127,7 @@ impl Target for Sparse {
     fn order(&self) -> WriteOrder {
         WriteOrder::Any
     }
-    fn prepare(&self, image_bytes: u64) -> holotype_repo::Result<()> {
+    fn prepare(&self, image_bytes: u64, _: Content) -> holotype_repo::Result<()> {
         if image_bytes > MOST_BYTES {
             let error = holotype_repo::Error::new(holotype_repo::ErrorKind::TargetRefused, "sparse", "too small");
             return Err(error);

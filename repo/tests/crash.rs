@@ -210,7 +210,7 @@ fn a_restore_whose_target_fails_says_so() {
     }
     // Bytes of data, and bytes of zeros.
     for place in [0, 60_000, 1_234_567, data.len() as u64 - 1] {
-        let target = FaultDisk::new(MemoryDisk::new(vec![0; data.len()])).unwritable(place..place + 1);
+        let target = FaultDisk::new(MemoryDisk::new(vec![9; data.len()])).unwritable(place..place + 1);
         assert_eq!(run(&target).unwrap_err(), ErrorKind::Io, "byte {place}");
     }
     let target = FaultDisk::new(MemoryDisk::new(vec![9; data.len()]));

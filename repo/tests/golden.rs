@@ -142,7 +142,7 @@ fn version_1_is_read() {
         let refused = restore_stream(&repository, images[1].image).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::WrongPassword);
         let target = MemoryDisk::new(vec![1; 70_000]);
-        let options = RestoreOptions { image_password: protected().image_password, threads: None };
+        let options = RestoreOptions { image_password: protected().image_password, ..RestoreOptions::default() };
         repository.restore(images[1].image, &target, &options, &Job::new()).unwrap();
         assert_eq!(hash(&target.into_bytes()), PROTECTED_DISK);
 

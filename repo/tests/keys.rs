@@ -6,7 +6,7 @@ use common::*;
 use holotype_repo::core::key_slot::{Certificate, KEY_SLOT, KeySlot, Role};
 use holotype_repo::core::secret::{Secret32, SecretBytes};
 use holotype_repo::core::signature::Signing;
-use holotype_repo::disk::{MemoryDisk, Target, WriteOrder};
+use holotype_repo::disk::{Content, MemoryDisk, Target, WriteOrder};
 use holotype_repo::image::ImageRecord;
 use holotype_repo::keys::Keyring;
 use holotype_repo::store::{Folder, MemoryStore, ObjectKey};
@@ -176,7 +176,7 @@ impl Target for FlaggedTarget {
     fn order(&self) -> WriteOrder {
         WriteOrder::Any
     }
-    fn prepare(&self, _: u64) -> Result<()> {
+    fn prepare(&self, _: u64, _: Content) -> Result<()> {
         self.touched.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -208,7 +208,7 @@ fn an_image_s_own_password_is_asked_before_the_target_is_touched() {
     let image = saved.image.unwrap();
     for given in [None, password("wrong"), password("")] {
         let target = FlaggedTarget::default();
-        let options = RestoreOptions { image_password: given.clone(), threads: None };
+        let options = RestoreOptions { image_password: given.clone(), ..RestoreOptions::default() };
         let error = repository.restore(image, &target, &options, &Job::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongPassword, "{error}");
         assert_eq!(target.touched.load(Ordering::SeqCst), 0);
@@ -219,7 +219,7 @@ fn an_image_s_own_password_is_asked_before_the_target_is_touched() {
     repository.restore(plain.image.unwrap(), &target, &options, &Job::new()).unwrap();
     assert!(target.touched.load(Ordering::SeqCst) > 1, "the flag works");
     let target = MemoryDisk::new(vec![1; data.len()]);
-    let options = RestoreOptions { image_password: password("secret"), threads: None };
+    let options = RestoreOptions { image_password: password("secret"), ..RestoreOptions::default() };
     repository.restore(image, &target, &options, &Job::new()).unwrap();
     assert!(*target.bytes() == data);
     assert_eq!(

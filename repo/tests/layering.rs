@@ -55,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lease",
             "manifest",
             "pack",
+            "random",
             "repository::Catalog",
             "repository::Repository",
         ],

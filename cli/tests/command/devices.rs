@@ -65,7 +65,7 @@ fn a_disk_is_backed_up_and_written_to_another() {
 
     let small = workspace.write("small", noise(9, 1 << 20));
     let Some(small) = Loop::new(&small) else { return };
-    workspace.run(["restore", "a", small.path(), "--overwrite"]).refused(6, &["smaller than the image"]);
+    workspace.run(["restore", "a", small.path(), "--overwrite"]).refused(6, &["what is in use of the image needs"]);
 }
 
 #[test]

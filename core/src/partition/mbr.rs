@@ -6,7 +6,7 @@ use crate::volume::ReadAt;
 /// Bytes of the record, whatever the sectors are.
 const RECORD_BYTES: usize = 512;
 /// Where the disk signature stands.
-pub(super) const SIGNATURE_AT: usize = 440;
+const SIGNATURE_AT: usize = 440;
 /// Where the first of four entries of 16 bytes stands.
 const ENTRIES_AT: usize = 446;
 /// Most logical partitions that are followed.
@@ -39,6 +39,8 @@ pub struct Mbr {
     pub signature: u32,
     /// Partitions, without the extended ones that hold others.
     pub entries: Vec<MbrEntry>,
+    /// Where the extended boot records lie, in bytes.
+    pub extended_records: Vec<u64>,
 }
 
 struct RawEntry {
@@ -73,6 +75,9 @@ fn read_record(disk: &dyn ReadAt, offset: u64) -> Option<[u8; RECORD_BYTES]> {
 }
 
 impl Mbr {
+    /// Where in the record the disk signature stands.
+    pub const SIGNATURE: std::ops::Range<usize> = SIGNATURE_AT..SIGNATURE_AT + 4;
+
     /// Reads the record and follows extended partitions. `None` where there is none: boot sectors of
     /// filesystems have the same end mark, but not four sound entries.
     ///
@@ -93,12 +98,13 @@ impl Mbr {
         let signature = record[SIGNATURE_AT..][..4].try_into().map_or(0, u32::from_le_bytes);
         let sector = u64::from(sector_bytes);
         let mut found = Vec::new();
+        let mut extended_records = Vec::new();
         for (number, entry) in (1..).zip(&entries) {
             if entry.kind == 0 {
                 continue;
             }
             if entry.is_extended() {
-                follow(disk, entry, sector, &mut found)?;
+                follow(disk, entry, sector, &mut found, &mut extended_records)?;
                 continue;
             }
             let extent = match entry.extent(0, sector) {
@@ -109,18 +115,56 @@ impl Mbr {
             let extent = extent.ok_or_else(|| format!("MBR partition {number} begins beyond the disk"))?;
             found.push(MbrEntry { number, kind: entry.kind, extent });
         }
-        Ok(Some(Self { sector_bytes, signature, entries: found }))
+        Ok(Some(Self { sector_bytes, signature, entries: found, extended_records }))
     }
 
     /// Whether one of the entries protects a GPT.
     pub fn is_protective(&self) -> bool {
         self.entries.iter().any(MbrEntry::is_protective)
     }
+
+    /// Lets the protective entry of a record protect this many sectors.
+    pub fn protect(record: &mut [u8], sectors: u32) {
+        for at in 0..4 {
+            let entry = &mut record[ENTRIES_AT + 16 * at..][..16];
+            if entry[4] == 0xEE {
+                entry[12..16].copy_from_slice(&sectors.to_le_bytes());
+            }
+        }
+    }
+
+    /// Lets the partition that lies last end with a disk of this length, or as late as an MBR can
+    /// say, on a whole MiB. Changes `record`, the first sector. Gives its number and by how many bytes
+    /// it grew; `None` where there is no more room.
+    ///
+    /// # Errors
+    /// In words, where the last partition is a logical one.
+    pub fn grow_last(&self, record: &mut [u8], disk_bytes: u64) -> Result<Option<(u32, u64)>, String> {
+        let Some(last) = self.entries.iter().max_by_key(|entry| entry.extent.end()) else { return Ok(None) };
+        if last.number > 4 {
+            return Err(format!("partition {} is a logical one and cannot grow", last.number));
+        }
+        let sector = u64::from(self.sector_bytes);
+        let most = last.extent.offset() + u64::from(u32::MAX) * sector;
+        let end = disk_bytes.min(most) / (1 << 20) * (1 << 20);
+        let Some(more) = end.checked_sub(last.extent.end()).filter(|more| *more > 0) else { return Ok(None) };
+        // Fits: `most` bounds it.
+        let sectors = ((end - last.extent.offset()) / sector) as u32;
+        let entry = &mut record[ENTRIES_AT + 16 * (last.number as usize - 1)..][..16];
+        entry[12..16].copy_from_slice(&sectors.to_le_bytes());
+        Ok(Some((last.number, more)))
+    }
 }
 
 /// Follows the chain of an extended partition: each record names one logical partition, relative to
 /// itself, and the next record, relative to the extended partition.
-fn follow(disk: &dyn ReadAt, extended: &RawEntry, sector: u64, found: &mut Vec<MbrEntry>) -> Result<(), String> {
+fn follow(
+    disk: &dyn ReadAt,
+    extended: &RawEntry,
+    sector: u64,
+    found: &mut Vec<MbrEntry>,
+    records: &mut Vec<u64>,
+) -> Result<(), String> {
     let within = extended.extent(0, sector).ok_or("an extended partition overflows")?;
     let mut at = extended.start;
     let mut last = None;
@@ -134,6 +178,7 @@ fn follow(disk: &dyn ReadAt, extended: &RawEntry, sector: u64, found: &mut Vec<M
         let Some(record) = at.checked_mul(sector).and_then(|offset| read_record(disk, offset)) else {
             return Err(format!("the extended boot record in sector {at} is none"));
         };
+        records.push(at * sector);
         let [logical, next, ..] = raw_entries(&record);
         if logical.kind != 0 && logical.sectors > 0 {
             number += 1;

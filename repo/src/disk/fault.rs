@@ -1,7 +1,8 @@
 //! A disk that fails as it is told: bad sectors, short reads, shrinking, full targets.
 
-use super::{Geometry, Source, SourceIdentity, Target, WriteOrder};
+use super::{Content, Geometry, Source, SourceIdentity, Target, TargetInfo, WriteOrder};
 use crate::error::Result;
+use holotype_core::extent::Extent;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,6 +119,14 @@ impl<D: Source> Source for FaultDisk<D> {
     fn can_reread(&self) -> bool {
         self.inner.can_reread()
     }
+
+    fn in_use(&self) -> Vec<(Extent, String)> {
+        self.inner.in_use()
+    }
+
+    fn change_mark(&self) -> Option<String> {
+        self.inner.change_mark()
+    }
 }
 
 impl<D: Target> Target for FaultDisk<D> {
@@ -125,8 +134,20 @@ impl<D: Target> Target for FaultDisk<D> {
         self.inner.order()
     }
 
-    fn prepare(&self, image_bytes: u64) -> Result<()> {
-        self.inner.prepare(image_bytes)
+    fn info(&self) -> TargetInfo {
+        self.inner.info()
+    }
+
+    fn prepare(&self, target_bytes: u64, content: Content) -> Result<()> {
+        self.inner.prepare(target_bytes, content)
+    }
+
+    fn read_back(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read_back(offset_bytes, buffer)
+    }
+
+    fn discard(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
+        self.inner.discard(offset_bytes, length_bytes)
     }
 
     fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {

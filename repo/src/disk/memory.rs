@@ -1,6 +1,6 @@
 //! A disk in memory, for tests and for embedding.
 
-use super::{Geometry, Source, SourceIdentity, Target, WriteOrder};
+use super::{Content, Geometry, Source, SourceIdentity, Target, TargetInfo, WriteOrder};
 use crate::error::{Error, ErrorKind, Result};
 use std::io;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,6 +11,7 @@ pub struct MemoryDisk {
     bytes: RwLock<Vec<u8>>,
     logical_sector_bytes: u32,
     physical_sector_bytes: u32,
+    keeps_sectors: bool,
     identity: SourceIdentity,
 }
 
@@ -18,13 +19,21 @@ impl MemoryDisk {
     /// A disk that holds `bytes`, in sectors of 512 bytes.
     pub fn new(bytes: Vec<u8>) -> Self {
         let identity = SourceIdentity { path: "memory".into(), ..SourceIdentity::default() };
-        Self { bytes: RwLock::new(bytes), logical_sector_bytes: 512, physical_sector_bytes: 512, identity }
+        Self {
+            bytes: RwLock::new(bytes),
+            logical_sector_bytes: 512,
+            physical_sector_bytes: 512,
+            keeps_sectors: false,
+            identity,
+        }
     }
 
-    /// With other sectors. Reads and writes need not keep to them.
+    /// With other sectors. Reads and writes need not keep to them; a restore to it has to have the
+    /// same, as on a device. Without this, it is as a file.
     #[must_use]
     pub fn with_sectors(mut self, logical_bytes: u32, physical_bytes: u32) -> Self {
         (self.logical_sector_bytes, self.physical_sector_bytes) = (logical_bytes, physical_bytes);
+        self.keeps_sectors = true;
         self
     }
 
@@ -86,13 +95,28 @@ impl Target for MemoryDisk {
         WriteOrder::Any
     }
 
-    fn prepare(&self, image_bytes: u64) -> Result<()> {
+    fn info(&self) -> TargetInfo {
         let bytes = self.bytes().len() as u64;
-        if bytes < image_bytes {
-            let why = format!("has {bytes} bytes and is smaller than the image, which has {image_bytes} bytes");
+        TargetInfo {
+            bytes: Some(bytes),
+            content_bytes: bytes,
+            logical_sector_bytes: self.keeps_sectors.then_some(self.logical_sector_bytes),
+            serial: self.identity.serial.clone(),
+            free_bytes: None,
+        }
+    }
+
+    fn prepare(&self, target_bytes: u64, _content: Content) -> Result<()> {
+        let bytes = self.bytes().len() as u64;
+        if bytes < target_bytes {
+            let why = format!("has {bytes} bytes, and {target_bytes} bytes are needed");
             return Err(Error::new(ErrorKind::TargetRefused, self.describe(), why).advise("give a larger disk"));
         }
         Ok(())
+    }
+
+    fn read_back(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_at(offset_bytes, buffer)
     }
 
     fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {
@@ -121,7 +145,7 @@ mod tests {
         let disk = MemoryDisk::new(vec![7; 10]).with_sectors(4096, 8192);
         let expected = Geometry { bytes: Some(10), logical_sector_bytes: 4096, physical_sector_bytes: 8192 };
         assert_eq!(disk.geometry(), expected);
-        disk.prepare(10).unwrap();
+        disk.prepare(10, Content::Kept).unwrap();
         disk.write_at(2, b"abc").unwrap();
         disk.write_zeros(8, 2).unwrap();
         let mut buffer = [0; 20];
@@ -134,7 +158,7 @@ mod tests {
     #[test]
     fn its_size_is_fixed() {
         let disk = MemoryDisk::new(vec![7; 10]);
-        assert_eq!(disk.prepare(11).unwrap_err().kind(), ErrorKind::TargetRefused);
+        assert_eq!(disk.prepare(11, Content::Kept).unwrap_err().kind(), ErrorKind::TargetRefused);
         for (offset, length) in [(9, 2), (11, 0), (u64::MAX, 2)] {
             assert_eq!(disk.write_zeros(offset, length).unwrap_err().kind(), io::ErrorKind::StorageFull);
         }

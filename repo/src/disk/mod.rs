@@ -87,16 +87,66 @@ pub enum WriteOrder {
     Ascending,
 }
 
+/// What becomes of what a target holds before anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// It may go: a file becomes all holes.
+    Replaced,
+    /// It stays, as far as the target's length allows.
+    Kept,
+}
+
+/// What is known of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// Its length in bytes, where it cannot be another one.
+    pub bytes: Option<u64>,
+    /// How many bytes it holds already; 0 for what is new or empty, and for streams.
+    pub content_bytes: u64,
+    /// Logical sector size in bytes, of devices.
+    pub logical_sector_bytes: Option<u32>,
+    /// Serial number that the device reports.
+    pub serial: Option<String>,
+    /// Bytes that are free where a file lies.
+    pub free_bytes: Option<u64>,
+}
+
 /// Something that an image can be restored to.
 pub trait Target: Send + Sync {
     /// In which order it takes writes.
     fn order(&self) -> WriteOrder;
 
-    /// Makes it ready for an image of `image_bytes`; called once before any write.
+    /// What is known of it.
+    fn info(&self) -> TargetInfo {
+        TargetInfo::default()
+    }
+
+    /// Makes it ready for `target_bytes`; called once before any write.
     ///
     /// # Errors
     /// `TargetRefused` where it is too small.
-    fn prepare(&self, image_bytes: u64) -> crate::Result<()>;
+    fn prepare(&self, target_bytes: u64, content: Content) -> crate::Result<()>;
+
+    /// Reads into `buffer` from `offset_bytes` on and returns how many bytes came; 0 is the end. What
+    /// was written is read. May be called before [`prepare`](Self::prepare).
+    ///
+    /// # Errors
+    /// What the operating system says; `Unsupported` of streams.
+    fn read_back(&self, _offset_bytes: u64, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Lets the following reads come from the device, as far as the system can.
+    fn forget_cached(&self) {}
+
+    /// Tells the device or filesystem that `length_bytes` from `offset_bytes` are not needed. They
+    /// read as anything afterwards.
+    ///
+    /// # Errors
+    /// What the operating system says; nothing has changed then.
+    fn discard(&self, _offset_bytes: u64, _length_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Writes all of `data` at `offset_bytes`.
     ///
@@ -157,8 +207,20 @@ impl<T: Target + ?Sized> Target for Box<T> {
     fn order(&self) -> WriteOrder {
         (**self).order()
     }
-    fn prepare(&self, image_bytes: u64) -> crate::Result<()> {
-        (**self).prepare(image_bytes)
+    fn info(&self) -> TargetInfo {
+        (**self).info()
+    }
+    fn prepare(&self, target_bytes: u64, content: Content) -> crate::Result<()> {
+        (**self).prepare(target_bytes, content)
+    }
+    fn read_back(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read_back(offset_bytes, buffer)
+    }
+    fn forget_cached(&self) {
+        (**self).forget_cached();
+    }
+    fn discard(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
+        (**self).discard(offset_bytes, length_bytes)
     }
     fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {
         (**self).write_at(offset_bytes, data)

@@ -74,6 +74,16 @@ pub(crate) enum LeafExtent {
     Other(Extent),
 }
 
+impl LeafExtent {
+    /// Length in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Chunk { bytes, .. } => u64::from(*bytes),
+            Self::Other(other) => other.bytes(),
+        }
+    }
+}
+
 /// The two parts of a node as they are stored, and its name.
 #[derive(Debug)]
 pub(crate) struct EncodedNode {

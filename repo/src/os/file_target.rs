@@ -1,9 +1,9 @@
 //! A block device or a file as a target.
 
-use super::file_system::{sync_directory, write_all_at};
+use super::file_system::{read_at, sync_directory, write_all_at};
 use super::in_use::{self, Subject, Use, Users};
-use super::sysfs::Sysfs;
-use crate::disk::{Target, WriteOrder};
+use super::sysfs::{DeviceNumber, Sysfs};
+use crate::disk::{Content, Target, TargetInfo, WriteOrder};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek, SeekFrom};
@@ -27,7 +27,7 @@ pub enum Overwrite {
 }
 
 /// A block device or a file to restore to. Until [`Target::prepare`] nothing of it is changed, and
-/// a new file is not made. A file is as long as the image afterwards, and sparse where that is zero.
+/// a new file is not made. A file is as long as it is told to be afterwards, and sparse where it was replaced by zeros.
 #[derive(Debug)]
 pub struct FileTarget {
     path: PathBuf,
@@ -42,8 +42,8 @@ pub struct FileTarget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     NewFile,
-    ExistingFile,
-    Device { bytes: u64 },
+    ExistingFile { bytes: u64 },
+    Device { bytes: u64, number: Option<DeviceNumber> },
 }
 
 /// Opens a block device, a file, or a file that is to be made, as target of a restore.
@@ -90,17 +90,21 @@ impl FileTarget {
         file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the target was not prepared"))
     }
 
-    fn prepare_file(&self, image_bytes: u64) -> io::Result<()> {
+    fn prepare_file(&self, target_bytes: u64, content: Content) -> io::Result<()> {
         let file = match self.file.get() {
             Some(file) => file,
             None => {
-                let file = File::options().write(true).create_new(true).open(&self.path)?;
+                let file = File::options().read(true).write(true).create_new(true).open(&self.path)?;
                 self.file.get_or_init(|| file)
             }
         };
-        // To nothing first: what stood there becomes a hole.
-        file.set_len(0)?;
-        file.set_len(image_bytes)
+        match content {
+            // To nothing first: what stood there becomes a hole.
+            Content::Replaced => file.set_len(0)?,
+            // Not known to be zeros from here on.
+            Content::Kept => drop(self.written_end_bytes.fetch_max(file.metadata()?.len(), Ordering::AcqRel)),
+        }
+        file.set_len(target_bytes)
     }
 
     /// Zeros by the file system or the device; `false` where neither can.
@@ -122,8 +126,31 @@ impl FileTarget {
     }
 }
 
+/// How much a file holds: nothing where it is all hole.
+fn holds_bytes(metadata: &Metadata) -> u64 {
+    #[cfg(unix)]
+    let is_hole = std::os::unix::fs::MetadataExt::blocks(metadata) == 0;
+    #[cfg(not(unix))]
+    let is_hole = false;
+    if is_hole { 0 } else { metadata.len() }
+}
+
+/// Bytes that are free on the filesystem of `directory`.
+fn free_bytes(directory: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let system = rustix::fs::statvfs(directory).ok()?;
+        system.f_bavail.checked_mul(system.f_frsize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = directory;
+        None
+    }
+}
+
 fn open_file(path: &Path, metadata: &Metadata, overwrite: Overwrite) -> Result<(Place, Option<File>)> {
-    if metadata.len() > 0 && overwrite == Overwrite::Refused {
+    if holds_bytes(metadata) > 0 && overwrite == Overwrite::Refused {
         let why = format!("the file holds {} bytes already", metadata.len());
         return Err(refused(path, why, "give another path, or confirm that it may be overwritten"));
     }
@@ -134,9 +161,9 @@ fn open_file(path: &Path, metadata: &Metadata, overwrite: Overwrite) -> Result<(
             return Err(refused(path, format!("{device} stands on it"), "detach it with `losetup --detach`"));
         }
     }
-    let file = File::options().write(true).open(path);
+    let file = File::options().read(true).write(true).open(path);
     let file = file.map_err(|error| Error::io(path.display().to_string(), "open it as a target", error))?;
-    Ok((Place::ExistingFile, Some(file)))
+    Ok((Place::ExistingFile { bytes: holds_bytes(metadata) }, Some(file)))
 }
 
 #[cfg(target_os = "linux")]
@@ -166,7 +193,7 @@ fn open_device(path: &Path, metadata: &Metadata, overwrite: Overwrite) -> Result
     })?;
     let bytes = file.seek(SeekFrom::End(0));
     let bytes = bytes.map_err(|error| Error::io(path.display().to_string(), "find its size", error))?;
-    Ok((Place::Device { bytes }, Some(file)))
+    Ok((Place::Device { bytes, number: Some(number) }, Some(file)))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -222,19 +249,66 @@ impl Target for FileTarget {
         WriteOrder::Any
     }
 
-    fn prepare(&self, image_bytes: u64) -> Result<()> {
+    fn info(&self) -> TargetInfo {
+        let directory = directory_of(&self.path);
         match self.place {
-            Place::Device { bytes } if bytes < image_bytes => {
-                let why = format!("has {bytes} bytes and is smaller than the image, which has {image_bytes} bytes");
+            Place::Device { bytes, number } => {
+                let device = number.and_then(|number| Sysfs::default().device(number));
+                TargetInfo {
+                    bytes: Some(bytes),
+                    content_bytes: bytes,
+                    logical_sector_bytes: device.as_ref().and_then(|device| device.logical_sector_bytes()),
+                    serial: device.and_then(|device| device.serial()),
+                    free_bytes: None,
+                }
+            }
+            Place::ExistingFile { bytes } => {
+                TargetInfo { content_bytes: bytes, free_bytes: free_bytes(directory), ..TargetInfo::default() }
+            }
+            Place::NewFile => TargetInfo { free_bytes: free_bytes(directory), ..TargetInfo::default() },
+        }
+    }
+
+    fn prepare(&self, target_bytes: u64, content: Content) -> Result<()> {
+        match self.place {
+            Place::Device { bytes, .. } if bytes < target_bytes => {
+                let why = format!("has {bytes} bytes, and {target_bytes} bytes are needed");
                 return Err(refused(&self.path, why, "give a larger disk"));
             }
             Place::Device { .. } => {}
-            Place::NewFile | Place::ExistingFile => self
-                .prepare_file(image_bytes)
+            Place::NewFile | Place::ExistingFile { .. } => self
+                .prepare_file(target_bytes, content)
                 .map_err(|error| Error::io(self.describe(), "make the file as long as the image", error))?,
         }
         self.prepared.get_or_init(|| ());
         Ok(())
+    }
+
+    fn read_back(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let file =
+            self.file.get().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the file is not made yet"))?;
+        read_at(file, buffer, offset_bytes)
+    }
+
+    fn forget_cached(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(file) = self.file.get() {
+            let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+
+    fn discard(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{FallocateFlags, fallocate};
+            let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            Ok(fallocate(self.file()?, mode, offset_bytes, length_bytes)?)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (offset_bytes, length_bytes);
+            Ok(())
+        }
     }
 
     fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {
@@ -299,7 +373,7 @@ mod tests {
         let target = open_target(&path, Overwrite::Refused).unwrap();
         assert!(!path.exists(), "nothing before prepare");
         assert_eq!(target.write_at(0, b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        target.prepare(10 << 20).unwrap();
+        target.prepare(10 << 20, Content::Replaced).unwrap();
         target.write_at(5 << 20, b"data").unwrap();
         target.write_zeros(0, 5 << 20).unwrap();
         target.write_zeros((5 << 20) + 4, (5 << 20) - 4).unwrap();
@@ -317,7 +391,7 @@ mod tests {
         for (start, length) in [(0, 20_000), (1, 4095), (4095, 2), (4096, 4096), (5000, 10), (100, 16_000), (7, 0)] {
             let path = directory.path().join(format!("image-{start}-{length}"));
             let target = open_target(&path, Overwrite::Refused).unwrap();
-            target.prepare(20_000).unwrap();
+            target.prepare(20_000, Content::Replaced).unwrap();
             target.write_at(0, &[7; 20_000]).unwrap();
             target.write_zeros(start, length).unwrap();
             let mut expected = vec![7; 20_000];
@@ -337,13 +411,13 @@ mod tests {
 
         let target = open_target(&path, Overwrite::Confirmed).unwrap();
         assert_eq!(fs::read(&path).unwrap(), [7; 9000], "nothing before prepare");
-        target.prepare(5000).unwrap();
+        target.prepare(5000, Content::Replaced).unwrap();
         target.write_zeros(0, 5000).unwrap();
         assert_eq!(fs::read(&path).unwrap(), [0; 5000]);
 
         let empty = directory.path().join("empty");
         File::create(&empty).unwrap();
-        open_target(&empty, Overwrite::Refused).unwrap().prepare(3).unwrap();
+        open_target(&empty, Overwrite::Refused).unwrap().prepare(3, Content::Replaced).unwrap();
         assert_eq!(fs::read(&empty).unwrap(), [0; 3]);
     }
 
@@ -375,7 +449,7 @@ mod tests {
         let path = directory.path().join("image");
         let target = open_target(&path, Overwrite::Refused).unwrap();
         fs::write(&path, "somebody's").unwrap();
-        assert_eq!(target.prepare(5).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(target.prepare(5, Content::Replaced).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"somebody's");
     }
 }

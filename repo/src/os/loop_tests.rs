@@ -1,7 +1,7 @@
 //! Tests on real block devices. They need root, `losetup` and `mkfs.ext4`, and say so where they are missing.
 
 use super::*;
-use crate::disk::{Source, Target};
+use crate::disk::{Content, Source, Target};
 use crate::error::ErrorKind;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -136,14 +136,14 @@ fn a_device_is_written_only_when_confirmed_and_prepared() {
     let target = BlockDevice::open_target(&disk.path, Overwrite::Confirmed).unwrap();
     let error = BlockDevice::open_target(&disk.path, Overwrite::Confirmed).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TargetRefused, "opened for itself alone: {error}");
-    let error = target.prepare(IMAGE_BYTES + 1).unwrap_err();
+    let error = target.prepare(IMAGE_BYTES + 1, Content::Kept).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TargetRefused);
     for bytes in [IMAGE_BYTES, IMAGE_BYTES + 1] {
         assert!(error.to_string().contains(&bytes.to_string()), "{error}");
     }
     assert!(target.write_at(0, b"x").is_err(), "not prepared");
 
-    target.prepare(IMAGE_BYTES - 1).unwrap();
+    target.prepare(IMAGE_BYTES - 1, Content::Kept).unwrap();
     let mut expected = vec![7; IMAGE_BYTES as usize];
     for (start, length) in [(0, 1 << 20), ((1 << 20) + 100, 512), (5_000_000, 3_000_000), (9_000_001, 1)] {
         target.write_zeros(start, length).unwrap();

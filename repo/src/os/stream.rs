@@ -1,7 +1,7 @@
 //! Standard input as a source, and standard output as a target.
 
 use super::host;
-use crate::disk::{Geometry, Source, SourceIdentity, Target, WriteOrder};
+use crate::disk::{Content, Geometry, Source, SourceIdentity, Target, WriteOrder};
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -134,12 +134,12 @@ impl Target for StdoutTarget {
         WriteOrder::Ascending
     }
 
-    fn prepare(&self, image_bytes: u64) -> Result<()> {
+    fn prepare(&self, target_bytes: u64, _content: Content) -> Result<()> {
         let mut writer = self.writer();
         if writer.position_bytes > 0 {
             return Err(Error::new(ErrorKind::TargetRefused, STREAM, "a stream can be written once only"));
         }
-        writer.image_bytes = Some(image_bytes);
+        writer.image_bytes = Some(target_bytes);
         Ok(())
     }
 
@@ -240,7 +240,7 @@ mod tests {
         let sink = Sink::default();
         let target = StdoutTarget::new(sink.clone());
         assert_eq!(target.order(), WriteOrder::Ascending);
-        target.prepare(200_004).unwrap();
+        target.prepare(200_004, Content::Replaced).unwrap();
         target.write_at(0, b"ab").unwrap();
         target.write_zeros(2, 200_000).unwrap();
         assert_eq!(target.write_at(1, b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
@@ -251,7 +251,7 @@ mod tests {
         let written = sink.0.lock().unwrap();
         assert_eq!((written.len(), &written[..2], &written[200_002..]), (200_004, &b"ab"[..], &b"cd"[..]));
         assert!(written[2..200_002].iter().all(|byte| *byte == 0));
-        assert_eq!(target.prepare(1).unwrap_err().kind(), ErrorKind::TargetRefused);
+        assert_eq!(target.prepare(1, Content::Replaced).unwrap_err().kind(), ErrorKind::TargetRefused);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Fetch and decode: a pack's frames are read, opened, and each chunk is checked by its id.
 
 use super::Restoring;
-use super::plan::{FetchTask, FrameTask, Window, fetch_tasks};
+use super::fetch::{FetchTask, FrameTask, fetch_tasks};
+use super::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::PackKind;
 use crate::pack::is_lost;
@@ -80,12 +81,12 @@ impl<'a> Decoder<'a> {
         let identity = self.restoring.repository.keyring().identity();
         let mut checked = None;
         for (slot, place) in &frame.places {
-            if checked == Some((*slot, place.bytes, place.id)) {
+            if checked == Some((*slot, place.chunk_bytes, place.id)) {
                 continue;
             }
             let right = opened
                 .chunk(*slot)
-                .is_some_and(|chunk| chunk.len() == place.bytes as usize && identity.chunk_id(chunk) == place.id);
+                .is_some_and(|chunk| chunk.len() == place.chunk_bytes as usize && identity.chunk_id(chunk) == place.id);
             if !right {
                 let subject = format!("pack {} frame {} slot {slot}", pack.short(), frame.frame);
                 return Err(Error::new(
@@ -95,7 +96,7 @@ impl<'a> Decoder<'a> {
                 )
                 .advise("run `holotype verify --read-data` to see what is hurt"));
             }
-            checked = Some((*slot, place.bytes, place.id));
+            checked = Some((*slot, place.chunk_bytes, place.id));
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use super::Restoring;
 use super::decode::decode_all;
-use super::plan::{FetchTask, FrameTask, Planner, Totals, Window, fetch_tasks};
+use super::fetch::{FetchTask, FrameTask, fetch_tasks};
+use super::window::{Planner, Totals, Window};
 use crate::disk::Target;
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -42,6 +43,7 @@ pub(super) fn run(restoring: &Restoring<'_>, mut planner: Planner<'_>) -> Result
 
         while let Some(window) = planner.next_window()? {
             totals.add(&window);
+            restoring.note(&window);
             let Ok(mut buffer) = buffers.recv() else { break };
             buffer.resize(window.data_bytes as usize, 0);
             if !fill(repository, &window, &mut buffer, &task_sender, &opened)?
@@ -80,13 +82,14 @@ fn fill(
         left -= frame.places.len();
         for (slot, place) in frame.places {
             let chunk = frame_opened.chunk(slot).expect("each slot was checked");
-            buffer[place.at as usize..place.at as usize + chunk.len()].copy_from_slice(chunk);
+            let part = place.part_of(chunk);
+            buffer[place.at as usize..][..part.len()].copy_from_slice(part);
         }
     }
     Ok(true)
 }
 
-/// Writes window after window, chunks and zero runs in the order of the disk.
+/// Writes window after window, chunks and runs without content, which are zeros, in the order of the disk.
 fn write_all(
     target: &dyn Target,
     full: &Receiver<(Window, Vec<u8>)>,
@@ -94,21 +97,21 @@ fn write_all(
     job: &Job,
 ) -> Result<()> {
     for (window, buffer) in full {
-        let mut zeros = window.zeros.iter().peekable();
+        let mut runs = window.runs.iter().peekable();
         let mut chunks = window.chunks.iter().peekable();
         loop {
             job.check()?;
             let failed =
                 |offset: u64| move |error| Error::io(target.describe(), &format!("write at byte {offset}"), error);
-            match (zeros.peek(), chunks.peek()) {
+            match (runs.peek(), chunks.peek()) {
                 (None, None) => break,
                 (Some(run), next) if next.is_none_or(|chunk| run.offset < chunk.offset) => {
                     target.write_zeros(run.offset, run.bytes).map_err(failed(run.offset))?;
                     job.advance(run.bytes);
-                    zeros.next();
+                    runs.next();
                 }
                 (_, Some(first)) => {
-                    // Everything up to the next zero run lies in one piece.
+                    // Everything up to the next run lies in one piece.
                     let (offset, at) = (first.offset, first.at);
                     let mut bytes = 0;
                     while let Some(chunk) = chunks.next_if(|chunk| chunk.offset == offset + bytes) {
@@ -117,7 +120,7 @@ fn write_all(
                     target.write_at(offset, &buffer[at as usize..(at + bytes) as usize]).map_err(failed(offset))?;
                     job.advance(bytes);
                 }
-                (Some(_), None) => unreachable!("a zero run without chunks after it is taken above"),
+                (Some(_), None) => unreachable!("a run without chunks after it is taken above"),
             }
         }
         // The other side has ended where no window follows.
