@@ -6,6 +6,9 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+mod bytes;
+mod checksum;
+pub mod ext;
 mod free_runs;
 mod read;
 
