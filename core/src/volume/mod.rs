@@ -8,9 +8,13 @@
 
 mod bytes;
 mod checksum;
+pub mod encrypted;
 pub mod ext;
 mod free_runs;
+pub mod other;
+pub mod raid;
 mod read;
+pub mod swap;
 
 pub use free_runs::{FreeRuns, FreeRunsBuilder};
 pub use read::{MAX_READ_BYTES, ReadAt, VolumeReader};

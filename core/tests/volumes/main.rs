@@ -5,4 +5,6 @@
 //! every file is as it was.
 
 mod ext;
+mod signatures;
 mod support;
+mod swap;

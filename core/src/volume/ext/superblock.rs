@@ -162,10 +162,10 @@ impl Superblock {
             checksum_type: raw[0x175],
             checksum_agrees: crc32c_raw(!0, &[&raw[..0x3FC]]) == le_u32(raw, 0x3FC)?,
         };
+        let has_inodes = superblock.inodes > 0 && superblock.inodes_per_group > 0;
         let plausible = superblock.blocks > 0
-            && superblock.inodes > 0
+            && (has_inodes || superblock.has_incompat(incompat::JOURNAL_DEV))
             && superblock.blocks_per_group > 0
-            && superblock.inodes_per_group > 0
             && superblock.first_data_block <= 1;
         plausible.then_some(superblock)
     }
@@ -292,7 +292,10 @@ impl Superblock {
         if self.groups() > MAX_GROUPS || self.groups() * 3 > self.blocks {
             return impossible("number of groups");
         }
-        if self.inodes_per_group > 8 * self.block_bytes || self.inodes_per_group * self.groups() != self.inodes {
+        if self.inodes_per_group == 0
+            || self.inodes_per_group > 8 * self.block_bytes
+            || self.inodes_per_group * self.groups() != self.inodes
+        {
             return impossible("number of inodes");
         }
         if self.has_incompat(incompat::META_BG) && self.reserved_gdt_blocks != 0 {
