@@ -15,6 +15,7 @@ pub mod other;
 pub mod raid;
 mod read;
 pub mod swap;
+pub mod xfs;
 
 pub use free_runs::{FreeRuns, FreeRunsBuilder};
 pub use read::{MAX_READ_BYTES, ReadAt, VolumeReader};

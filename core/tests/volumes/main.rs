@@ -8,3 +8,4 @@ mod ext;
 mod signatures;
 mod support;
 mod swap;
+mod xfs;
