@@ -85,7 +85,7 @@ pub(super) fn read_blocks(
             blocks.next();
             count += 1;
         }
-        let offset = first.checked_mul(block_bytes).unwrap_or(u64::MAX);
+        let offset = first.saturating_mul(block_bytes);
         let mut bytes = volume.read(offset, count * block_bytes)?;
         for (number, block) in (first..).zip(bytes.chunks_exact_mut(block_bytes as usize)) {
             visit(number, block)?;
@@ -156,7 +156,7 @@ fn has_super(superblock: &Superblock, group: u64) -> bool {
 }
 
 fn is_power(mut number: u64, base: u64) -> bool {
-    while number > 1 && number % base == 0 {
+    while number > 1 && number.is_multiple_of(base) {
         number /= base;
     }
     number == 1

@@ -69,7 +69,7 @@ pub(super) fn check_journal(
 /// Whether the journal's superblock, in its first block, says that it is empty. Its numbers are big
 /// endian.
 fn check_empty(volume: &VolumeReader<'_>, superblock: &Superblock, block: u64, blocks: u64) -> Result<(), Unmapped> {
-    let raw = volume.read(block * superblock.block_bytes, 1024)?;
+    let raw = volume.read(block.saturating_mul(superblock.block_bytes), 1024)?;
     let field = |at| be_u32(&raw, at).ok_or_else(|| Unmapped::inconsistent("the journal's superblock is too short"));
     let is_superblock = field(0)? == 0xC03B_3998 && matches!(field(4)?, 3 | 4);
     if !is_superblock || u64::from(field(0xC)?) != superblock.block_bytes || u64::from(field(0x10)?) > blocks {
@@ -126,7 +126,7 @@ impl Walk<'_> {
             return Err(Unmapped::inconsistent("the way to the journal's blocks cannot be"));
         }
         self.add(block, 1);
-        let offset = block.checked_mul(self.superblock.block_bytes).unwrap_or(u64::MAX);
+        let offset = block.saturating_mul(self.superblock.block_bytes);
         self.volume.read(offset, self.superblock.block_bytes)
     }
 
@@ -177,7 +177,7 @@ impl Walk<'_> {
 
 /// Whether the block of multiple-mount protection says that nobody has it mounted or checks it.
 pub(super) fn check_mmp(volume: &VolumeReader<'_>, superblock: &Superblock) -> Result<(), Unmapped> {
-    let offset = superblock.mmp_block.checked_mul(superblock.block_bytes).unwrap_or(u64::MAX);
+    let offset = superblock.mmp_block.saturating_mul(superblock.block_bytes);
     let raw = volume.read(offset, 1024)?;
     let field = |at| {
         le_u32(&raw, at).ok_or_else(|| Unmapped::inconsistent("the block of multiple-mount protection is too short"))

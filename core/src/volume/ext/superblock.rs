@@ -265,7 +265,7 @@ impl Superblock {
             return impossible("cluster size");
         }
         if self.clusters_per_group == 0
-            || self.clusters_per_group % 8 != 0
+            || !self.clusters_per_group.is_multiple_of(8)
             || self.clusters_per_group > 8 * self.block_bytes
             || self.blocks_per_group != self.clusters_per_group * self.cluster_ratio
         {

@@ -51,8 +51,10 @@ impl Log<'_> {
         let mut first = None;
         let mut head = None;
         let end = self.blocks * BASIC_BYTES;
+        let mut buffer = vec![0; READ_BYTES.min(end) as usize];
         for offset in (0..end).step_by(READ_BYTES as usize) {
-            let bytes = self.volume.read(self.start + offset, READ_BYTES.min(end - offset))?;
+            let bytes = &mut buffer[..READ_BYTES.min(end - offset) as usize];
+            self.volume.read_into(self.start + offset, bytes)?;
             for (number, block) in (offset / BASIC_BYTES..).zip(bytes.as_chunks::<{ BASIC_BYTES as usize }>().0) {
                 let cycle = cycle_of(block);
                 let first = *first.get_or_insert(cycle);
