@@ -38,8 +38,8 @@ fn pages_of_every_size_are_free() {
         let Some(image) = mkswap(&folder, &format!("-L swäp -p {page_bytes}")) else { return };
         let bytes = fs::read(&image.path).unwrap();
         let found = map_of(&bytes).unwrap();
-        let runs: Vec<_> = found.free.iter().map(|run| run.range()).collect();
-        assert_eq!(runs, [65536..5 * MIB / page_bytes * page_bytes]);
+        let runs: Vec<_> = found.free.iter().map(|run| (run.offset(), run.end())).collect();
+        assert_eq!(runs, [(65536, 5 * MIB / page_bytes * page_bytes)]);
         assert_eq!(u64::from(found.block_bytes), page_bytes);
         let identity = identify(&VolumeReader::whole(&bytes, 512)).unwrap();
         assert_eq!(identity.variant, blkid_tag(&image, "TYPE"));

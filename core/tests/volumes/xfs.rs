@@ -333,6 +333,9 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
+/// A structure by its start, length and place of its checksum; a place in it, a value there, and what comes of it.
+type Lie = ((u64, usize, usize), usize, [u8; 4], Cause);
+
 /// Fields with checksums mended: superblock, header of a group, its tree's root, its list, its log.
 #[test]
 fn lies() {
@@ -357,7 +360,7 @@ fn lies() {
     let (root, leaf) = ((root, 1024, 52), (leaf, 1024, 52));
     let be = |value: u32| value.to_be_bytes();
     use Cause::{Dirty, Feature, Inconsistent, Truncated};
-    let cases: &[((u64, usize, usize), usize, [u8; 4], Cause)] = &[
+    let cases: &[Lie] = &[
         (sb, 8, be(1), Truncated),
         (sb, 12, be(400_000), Truncated),
         (sb, 12, be(300_000), Inconsistent),
