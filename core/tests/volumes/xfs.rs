@@ -193,6 +193,8 @@ fn another_uuid_than_its_metadata() {
     let Some(image) = mkfs(&folder, 320 * MIB, "") else { return };
     fill(&folder, &image, "");
     run("xfs_admin", &[OsStr::new("-U"), "generate".as_ref(), image.path.as_os_str()]);
+    // The tools write a log with a gap of zeros, which the next mount closes.
+    assert_eq!(map_of(&image).unwrap_err().cause, Cause::Dirty);
     fill(&folder, &image, "");
     prove(&image);
 }
@@ -480,6 +482,7 @@ fn random_bytes_do_no_harm() {
     let Some(image) = mkfs(&folder, 320 * MIB, "-b size=1024 -l size=5m --unsupported -d agcount=2") else { return };
     fill(&folder, &image, "");
     let root = u64::from(u32::from_be_bytes(image.read(512 + 16, 4).try_into().unwrap())) * 1024;
+    let good_map = map_of(&image).unwrap().free;
     let mut random = Random(8);
     let mut maps = 0;
     for _ in 0..150 {
@@ -490,7 +493,10 @@ fn random_bytes_do_no_harm() {
             let at = random.below(264) as usize;
             disk.patch(start, length, checksum_at, at, &[random.next() as u8]);
         }
-        maps += usize::from(map_of(&disk).is_ok());
+        if let Ok(found) = map_of(&disk) {
+            maps += 1;
+            compare_with_tool(&found.free, &good_map, image.bytes());
+        }
         identify(&VolumeReader::whole(&disk, 512));
     }
     println!("{maps} of 150 were mapped");

@@ -9,6 +9,9 @@ pub(super) const SUPERBLOCK_BYTES: usize = 1024;
 /// Most groups that are looked at: 512 TiB with blocks of 4 KiB.
 const MAX_GROUPS: u64 = 4 << 20;
 
+/// Smallest group that mke2fs makes, in blocks.
+const LEAST_GROUP_BLOCKS: u64 = 256;
+
 const STATE_CLEAN: u16 = 1;
 
 /// `s_feature_compat`.
@@ -264,7 +267,7 @@ impl Superblock {
         if self.cluster_ratio == 0 || self.cluster_ratio > 1 << 20 || (bigalloc && self.cluster_ratio < 2) {
             return impossible("cluster size");
         }
-        if self.clusters_per_group == 0
+        if self.blocks_per_group < LEAST_GROUP_BLOCKS
             || !self.clusters_per_group.is_multiple_of(8)
             || self.clusters_per_group > 8 * self.block_bytes
             || self.blocks_per_group != self.clusters_per_group * self.cluster_ratio

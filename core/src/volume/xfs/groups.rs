@@ -8,6 +8,8 @@ use crate::volume::{Unmapped, VolumeReader};
 
 /// Most levels of a tree of free space.
 const MOST_LEVELS: u32 = 9;
+/// Most free runs of one group: 256 MiB of memory.
+const MOST_RUNS: usize = 16 << 20;
 /// Bytes of a tree block before its records.
 const BLOCK_HEADER_BYTES: usize = 56;
 
@@ -184,8 +186,9 @@ impl Walk<'_> {
         for record in &records[..count] {
             let half = |at| be_u32(record, at).map(u64::from).unwrap_or_default();
             let run = Run { start: half(0), length: half(4) };
-            let before = self.free.last().map_or(0, Run::end);
-            if run.length == 0 || run.start < before || run.end() > self.length {
+            // Neighbours would be one run.
+            let follows = self.free.last().is_none_or(|before| before.end() < run.start);
+            if run.length == 0 || !follows || run.end() > self.length || self.free.len() >= MOST_RUNS {
                 return Err(wrong(&format!("the free run at block {} cannot be", run.start)));
             }
             self.free.push(run);
