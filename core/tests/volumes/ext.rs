@@ -154,7 +154,7 @@ fn case_without_mount(bytes: u64, arguments: &str) {
     fill_tree(&tree, 20 * MIB, 3);
     let Some(image) = mkfs(&folder, bytes, &format!("{arguments} -d {}", tree.display())) else { return };
     // Holes in what is used.
-    for name in run("debugfs", &[OsStr::new("-R"), "ls -p /folder\\ 1".as_ref(), image.path.as_os_str()]).lines() {
+    for name in run("debugfs", &[OsStr::new("-R"), r#"ls -p "/folder 1""#.as_ref(), image.path.as_os_str()]).lines() {
         if let Some(inode) = name.split('/').nth(1).filter(|_| name.contains("file-")) {
             debugfs(&image, &format!("kill_file <{inode}>"));
         }
