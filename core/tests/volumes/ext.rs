@@ -185,6 +185,28 @@ fn ext4_with_meta_bg() {
     case(300 * MIB, "-t ext4 -b 1024 -O meta_bg,^resize_inode", "");
 }
 
+/// Grown beyond the blocks that were reserved for group descriptors: those before `first_meta_bg`
+/// lie at the start, the rest in their meta groups.
+#[test]
+fn ext4_with_meta_bg_after_other_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(image) = mkfs(&folder, 300 * MIB, "-t ext4 -b 1024 -O 64bit,^resize_inode") else { return };
+    debugfs(&image, "ssv first_meta_bg 3");
+    debugfs(&image, "feature meta_bg");
+    check_with_fsck(&image.path);
+    fs::File::options().write(true).open(&image.path).unwrap().set_len(500 * MIB).unwrap();
+    run("resize2fs", &[&image.path]);
+    check_with_fsck(&image.path);
+    {
+        let at = folder.path().join("at");
+        let _mount = Mount::kernel(&image.path, &at, "ext4", "");
+        fill_tree(&at, 30 * MIB, 9);
+    }
+    let text = run("dumpe2fs", &[OsStr::new("-h"), image.path.as_os_str()]);
+    assert!(text.contains("meta_bg") && text.contains("First meta block group:   3"), "{text}");
+    prove(&image, true);
+}
+
 #[test]
 fn ext4_without_64bit() {
     case(300 * MIB, "-t ext4 -b 4096 -O ^64bit", "");
