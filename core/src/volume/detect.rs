@@ -1,6 +1,7 @@
 //! Which filesystem a volume holds.
 
 use super::{Cause, Identity, MapOptions, MapResult, Unmapped, VolumeReader};
+use super::{encrypted, ext, other, raid, swap, xfs};
 
 /// What knows a form of volumes.
 struct Parser {
@@ -9,7 +10,14 @@ struct Parser {
 }
 
 /// Every form that is known.
-const PARSERS: &[Parser] = &[];
+const PARSERS: &[Parser] = &[
+    Parser { identify: ext::identify, map: ext::map },
+    Parser { identify: xfs::identify, map: xfs::map },
+    Parser { identify: swap::identify, map: swap::map },
+    Parser { identify: encrypted::identify, map: encrypted::map },
+    Parser { identify: raid::identify, map: raid::map },
+    Parser { identify: other::identify, map: other::map },
+];
 
 /// What was found on a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]

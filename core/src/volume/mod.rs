@@ -6,9 +6,17 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+mod bytes;
+mod checksum;
 mod detect;
+pub mod encrypted;
+pub mod ext;
 mod free_runs;
+pub mod other;
+pub mod raid;
 mod read;
+pub mod swap;
+pub mod xfs;
 
 pub use detect::{Detected, detect, has_signature};
 pub use free_runs::{FreeRuns, FreeRunsBuilder};

@@ -4,4 +4,8 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod ext;
+mod signatures;
 mod support;
+mod swap;
+mod xfs;
