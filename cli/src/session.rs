@@ -5,7 +5,9 @@ use crate::credentials;
 use crate::exit::{Failure, Result};
 use crate::progress::Progress;
 use crate::{secret_text, signals};
+use holotype_repo::core::WriterId;
 use holotype_repo::core::secret::SecretBytes;
+use holotype_repo::repository::RepositoryConfig;
 use holotype_repo::store::{Folder, LocalStore};
 use holotype_repo::{CancelToken, Error, ErrorKind, Image, ImageSelector, InitOptions, Job, Repository, Store};
 use std::fs::File;
@@ -101,6 +103,12 @@ pub fn repository_exists(global: &GlobalArguments) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The key that signs for the repository of the command line; no password is needed to know it.
+pub fn root_of_repository(global: &GlobalArguments) -> Result<WriterId> {
+    let store = LocalStore::open(path_of_repository(global)?)?;
+    Ok(RepositoryConfig::read(&store)?.root)
 }
 
 /// The path of `--repo` or HOLOTYPE_REPO.

@@ -17,6 +17,26 @@ pub fn size(bytes: u64) -> String {
     format!("{scaled:.digits$} {}", UNITS[unit])
 }
 
+/// Reads a number of bytes: digits, and K, M, G or T for binary units, as in `40G` or `512MiB`.
+///
+/// # Errors
+/// In words.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.strip_suffix("iB").unwrap_or(unit);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("give bytes, or a number with K, M, G or T".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "give bytes, or a number with K, M, G or T".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "it is too large".to_owned())
+}
+
 /// `part` of `whole` in percent.
 pub fn percent(part: u64, whole: u64) -> String {
     match whole {
@@ -41,6 +61,10 @@ mod tests {
     fn sizes() {
         let shown = [0, 1023, 1024, 1536, 1 << 20, (1 << 20) - 1, 100 << 30, u64::MAX].map(size);
         assert_eq!(shown, ["0 B", "1023 B", "1.00 KiB", "1.50 KiB", "1.00 MiB", "1.00 MiB", "100.0 GiB", "16.0 EiB"]);
+        assert_eq!(["7", "4K", "40G", "2MiB"].map(parse_size), [Ok(7), Ok(4096), Ok(40 << 30), Ok(2 << 20)]);
+        for bad in ["", "G", "1.5G", "-1", "4GB", "99999999999T"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(1, 0), "0.0 %");
         assert_eq!(rate(3 << 20, 2.0), "1.50 MiB/s");

@@ -23,6 +23,8 @@ pub const FOOTER: SigningContext = SigningContext("holotype 2026 v1 footer\0");
 pub const IMAGE: SigningContext = SigningContext("holotype 2026 v1 image\0");
 /// A lease object, by its holder.
 pub const LEASE: SigningContext = SigningContext("holotype 2026 v1 lease\0");
+/// A restore's receipt, by who restored.
+pub const RECEIPT: SigningContext = SigningContext("holotype 2026 v1 receipt\0");
 
 /// A signing key.
 #[derive(Clone)]

@@ -78,12 +78,13 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("stats", &["error", "index", "repository::Repository", "store"]),
+    ("receipt", &["error", "os::host", "restore::RestoreReport"]),
     // On top.
     (
         "repository",
         &[
-            "backup", "disk", "error", "image", "index", "job", "keys", "pack", "random", "restore", "stats", "store",
-            "verify",
+            "backup", "disk", "error", "image", "index", "job", "keys", "pack", "random", "receipt", "restore",
+            "stats", "store", "verify",
         ],
     ),
 ];

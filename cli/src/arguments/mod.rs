@@ -8,7 +8,7 @@ mod restore;
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
-pub use restore::{ImageArguments, ImagesArguments, RestoreArguments};
+pub use restore::{ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -90,6 +90,9 @@ pub enum Command {
     Show(ImageArguments),
     /// Write an image to a disk, a file or standard output
     Restore(RestoreArguments),
+    /// Check what a restore signed
+    #[command(subcommand)]
+    Receipt(ReceiptAction),
     /// Look for damage
     Verify(VerifyArguments),
     /// Throw the cached index away and build it anew

@@ -6,6 +6,7 @@ mod disks;
 mod images;
 mod init;
 mod key;
+mod receipt;
 mod restore;
 mod stats;
 mod texts;
@@ -23,6 +24,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Images(arguments) => images::list(global, &arguments),
         Command::Show(arguments) => images::show(global, &arguments),
         Command::Restore(arguments) => restore::run(global, &arguments),
+        Command::Receipt(action) => receipt::run(global, &action),
         Command::Verify(arguments) => verify::run(global, &arguments),
         Command::RebuildIndex => stats::rebuild_index(global),
         Command::Stats => stats::run(global),

@@ -89,7 +89,7 @@ impl RepositoryConfig {
     }
 
     /// Reads the config of a repository.
-    pub(crate) fn read(store: &dyn Store) -> Result<Self> {
+    pub fn read(store: &dyn Store) -> Result<Self> {
         let key = ObjectKey::config();
         let bytes = store.get(&key).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(ErrorKind::NotFound, store.describe(), "there is no repository")

@@ -19,6 +19,7 @@ use crate::image::{Image, ImageSelector, ListedImage, OpenedImage, list_images};
 use crate::job::Job;
 use crate::keys::{self, Credentials, Keyring, NewKey, SlotInfo, open_any_slot};
 use crate::random;
+use crate::receipt::Receipt;
 use crate::restore::{self, RestoreOptions, RestoreReport};
 use crate::stats::{self, RepositoryStats};
 use crate::store::Store;
@@ -159,6 +160,12 @@ impl Repository {
         job: &Job,
     ) -> Result<RestoreReport> {
         restore::run(self, &image.into(), target, options, job)
+    }
+
+    /// A signed text that says what a restore did. See [`crate::receipt`].
+    pub fn receipt(&self, report: &RestoreReport) -> String {
+        let signing = self.keyring.signing();
+        Receipt::of(report, self.id(), signing.writer()).sign(&signing)
     }
 
     /// Every published image, oldest first. Image objects that cannot be read are told to the log;
