@@ -6,6 +6,8 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+mod bytes;
+pub mod fat;
 mod free_runs;
 mod read;
 
