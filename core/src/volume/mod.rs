@@ -7,6 +7,7 @@
 //! [`Unmapped`], and all of it is kept.
 
 mod bytes;
+pub mod exfat;
 pub mod fat;
 mod free_runs;
 mod read;

@@ -4,6 +4,7 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod exfat;
 mod fat;
 mod noise;
 mod partclone;
