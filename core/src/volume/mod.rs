@@ -10,6 +10,7 @@ mod bytes;
 pub mod exfat;
 pub mod fat;
 mod free_runs;
+pub mod ntfs;
 mod read;
 
 pub use free_runs::{FreeRuns, FreeRunsBuilder};

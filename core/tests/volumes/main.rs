@@ -6,6 +6,8 @@
 
 mod exfat;
 mod fat;
+mod fuse;
 mod noise;
+mod ntfs;
 mod partclone;
 mod support;
