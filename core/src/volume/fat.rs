@@ -103,7 +103,14 @@ struct Boot {
 
 impl Boot {
     fn read(volume: &VolumeReader<'_>) -> Option<Self> {
-        Self::parse(&volume.peek::<512>(0)?)
+        // ext leaves the boot sector to others: its superblock, from byte 1024 on, has a magic number,
+        // a block size of 2^(10 + n) bytes and a revision of 0 or 1 (Linux: Documentation/filesystems/ext4/).
+        let ext = volume.peek::<1024>(1024).is_some_and(|superblock| {
+            le_u16(&superblock, 56) == Some(0xEF53)
+                && le_u32(&superblock, 24).is_some_and(|power| power <= 6)
+                && le_u32(&superblock, 76).is_some_and(|revision| revision <= 1)
+        });
+        if ext { None } else { Self::parse(&volume.peek::<512>(0)?) }
     }
 
     fn parse(sector: &[u8; 512]) -> Option<Self> {

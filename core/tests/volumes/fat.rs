@@ -255,6 +255,13 @@ fn what_is_not_fat_is_not_identified() {
         assert_eq!(fat::identify(&VolumeReader::whole(&image, 512)), None, "byte {offset}");
         image.write(offset, &old);
     }
+    // The boot sector of FAT stayed, and ext came after it.
+    let boot = image.read(0, 1024);
+    run("mkfs.ext4", &["-q", "-F", image.path.to_str().unwrap()]);
+    image.write(0, &boot);
+    assert_eq!(fat::identify(&VolumeReader::whole(&image, 512)), None);
+    run("mkfs.fat", &["-F", "32", image.path.to_str().unwrap()]);
+    assert!(fat::identify(&VolumeReader::whole(&image, 512)).is_some());
     // BitLocker To Go looks like FAT32.
     let identifier = [0x3B, 0xD6, 0x67, 0x49, 0x29, 0x2E, 0xD8, 0x4A, 0x83, 0x99, 0xF6, 0xA3, 0x39, 0xE3, 0xD0, 0x01];
     image.write(424, &identifier);
