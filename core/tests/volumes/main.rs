@@ -4,7 +4,13 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod exfat;
 mod ext;
+mod fat;
+mod fuse;
+mod noise;
+mod ntfs;
+mod partclone;
 mod signatures;
 mod support;
 mod swap;
