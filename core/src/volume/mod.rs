@@ -6,7 +6,9 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+mod bytes;
 mod free_runs;
+pub mod lvm;
 mod read;
 
 pub use free_runs::{FreeRuns, FreeRunsBuilder};

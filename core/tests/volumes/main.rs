@@ -4,4 +4,5 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod lvm;
 mod support;
