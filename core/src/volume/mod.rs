@@ -6,6 +6,7 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+pub mod btrfs;
 mod bytes;
 mod free_runs;
 pub mod lvm;

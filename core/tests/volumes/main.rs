@@ -4,5 +4,6 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod btrfs;
 mod lvm;
 mod support;
