@@ -41,12 +41,15 @@ pub(super) struct Trees<'a> {
     pub kinds: u64,
 }
 
+/// What is done with each item: its key and its data.
+pub(super) type Visit<'v> = dyn FnMut(Key, &[u8]) -> Result<(), Unmapped> + 'v;
+
 /// A walk through one tree.
 struct Walk<'w> {
     tree: u64,
     last: Option<Key>,
     nodes: &'w mut Vec<u64>,
-    visit: &'w mut dyn FnMut(Key, &[u8]) -> Result<(), Unmapped>,
+    visit: &'w mut Visit<'w>,
 }
 
 impl Trees<'_> {
@@ -55,13 +58,7 @@ impl Trees<'_> {
     ///
     /// No node is visited twice, whatever they say: each has at least one item, and keys must rise
     /// strictly over the whole tree. The time is therefore bounded by the size of the volume.
-    pub fn walk(
-        &self,
-        tree: u64,
-        root: Root,
-        nodes: &mut Vec<u64>,
-        visit: &mut dyn FnMut(Key, &[u8]) -> Result<(), Unmapped>,
-    ) -> Result<(), Unmapped> {
+    pub fn walk(&self, tree: u64, root: Root, nodes: &mut Vec<u64>, visit: &mut Visit<'_>) -> Result<(), Unmapped> {
         if root.level > MAX_LEVEL {
             return Err(Unmapped::inconsistent(format!("tree {tree} has {} levels", root.level)));
         }

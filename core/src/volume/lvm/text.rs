@@ -67,12 +67,12 @@ impl Section {
 
     /// A list of words, all of which must be in `allowed`.
     pub fn words(&self, key: &str, allowed: &[&str], of: &str) -> Result<Vec<&str>, Unmapped> {
-        let word = |value| match value {
-            &Value::Text(ref word) if allowed.contains(&word.as_str()) => Ok(word.as_str()),
+        let words = self.list(key)?.iter().map(|value| match value {
+            Value::Text(word) if allowed.contains(&word.as_str()) => Ok(word.as_str()),
             Value::Text(word) => Err(Unmapped::feature(format!("{of} is marked {word}"))),
             _ => Err(missing(key)),
-        };
-        self.list(key)?.iter().map(word).collect()
+        });
+        words.collect()
     }
 
     /// Refuses keys that are not in `allowed`: what they mean is not known.
