@@ -198,7 +198,7 @@ fn converted_from_ext4() {
     let folder = TempDir::new().unwrap();
     let image = ImageFile::create(&folder.path().join("converted.img"), 400 * MIB);
     let at = folder.path().join("mount");
-    run("mke2fs", &["-q", "-t", "ext4", text(&image.path)]);
+    run("mke2fs", &["-q", "-t", "ext4", "-b", "4096", text(&image.path)]);
     let mount = Mount::kernel(&image.path, &at, "ext4", "");
     fill_tree(&at, 30 * MIB, 8);
     drop(mount);
@@ -407,6 +407,89 @@ fn small() -> (TempDir, ImageFile) {
     }
     drop(mount);
     (folder, image)
+}
+
+impl Lies {
+    /// Takes all items out of a leaf, and puts these in: key and data.
+    fn refill(node: &mut [u8], items: &[(Vec<u8>, Vec<u8>)]) {
+        node[96..100].copy_from_slice(&(items.len() as u32).to_le_bytes());
+        node[101..].fill(0);
+        let mut end = node.len();
+        for (number, (key, data)) in items.iter().enumerate() {
+            end -= data.len();
+            node[end..end + data.len()].copy_from_slice(data);
+            let at = 101 + 25 * number;
+            node[at..at + 17].copy_from_slice(key);
+            node[at + 17..at + 21].copy_from_slice(&(end as u32 - 101).to_le_bytes());
+            node[at + 21..at + 25].copy_from_slice(&(data.len() as u32).to_le_bytes());
+        }
+    }
+
+    fn items(&self, leaf: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let node = &self.disk[self.place(leaf)..][..self.node_bytes];
+        let count = u32::from_le_bytes(node[96..100].try_into().unwrap()) as usize;
+        let item = |number| {
+            let (at, data) = Self::item(node, number);
+            let length = u32::from_le_bytes(node[at + 21..at + 25].try_into().unwrap()) as usize;
+            (node[at..at + 17].to_vec(), node[data..data + length].to_vec())
+        };
+        (0..count).map(item).collect()
+    }
+}
+
+fn disk_key(object: u64, kind: u8, offset: u64) -> Vec<u8> {
+    [object.to_le_bytes().as_slice(), &[kind], &offset.to_le_bytes()].concat()
+}
+
+/// Not every mkfs makes a block group tree: an empty filesystem gets one by hand, which the kernel
+/// then takes, and fills.
+#[test]
+fn block_group_tree() {
+    if !can(TOOLS) {
+        return;
+    }
+    let (_folder, image, at) = made(300, &["-m", "single", "-d", "single"]);
+    let mut lies = Lies::of(&image, 16384);
+    let [extent, root] = ["extent", "root"].map(|tree| Lies::nodes(&image.path, tree).0[0]);
+    // The new leaf is the last node of the group of metadata.
+    let (groups, mut extents): (Vec<_>, Vec<_>) = lies.items(extent).into_iter().partition(|(key, _)| key[8] == 192);
+    let field = |bytes: &[u8]| u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    let mut groups = groups;
+    let metadata = groups.iter_mut().find(|(_, data)| data[16] == 4).unwrap();
+    let new = field(&metadata.0) + field(&metadata.0[9..]) - 16384;
+    add(&mut metadata.1, 16384);
+    let leaf = lies.disk[lies.place(extent)..][..16384].to_vec();
+    let at_new = lies.place(new);
+    lies.disk[at_new..at_new + 16384].copy_from_slice(&leaf);
+    lies.node(new, |node| {
+        node[48..56].copy_from_slice(&new.to_le_bytes());
+        node[88..96].copy_from_slice(&11u64.to_le_bytes());
+        Lies::refill(node, &groups);
+    });
+    // Its extent, owned by the new tree, and its root, like that of the extent tree.
+    let mut owned = extents.iter().find(|(key, _)| key[8] == 169).unwrap().1.clone();
+    owned[25..33].copy_from_slice(&11u64.to_le_bytes());
+    extents.push((disk_key(new, 169, 0), owned));
+    extents.sort_by_key(|(key, _)| (field(key), key[8]));
+    lies.node(extent, |node| Lies::refill(node, &extents));
+    let mut roots = lies.items(root);
+    let mut item = roots.iter().find(|(key, _)| *key == disk_key(2, 132, 0)).unwrap().1.clone();
+    item[176..184].copy_from_slice(&new.to_le_bytes());
+    let place = roots.iter().position(|(key, _)| field(key) > 11).unwrap();
+    roots.insert(place, (disk_key(11, 132, 0), item));
+    lies.node(root, |node| Lies::refill(node, &roots));
+    // The feature is on, the free space tree has to be made anew.
+    add_superblock(&mut lies, 120, 16384);
+    lies.superblocks(180, &[1 | 8]);
+    let found = map(&lies.disk).unwrap();
+    assert!(found.free.within(holotype_core::extent::Extent::new(at_new as u64, 16384).unwrap()).next().is_none());
+    image.write(0, &lies.disk);
+    let mount = Mount::kernel(&image.path, &at, "btrfs", "");
+    fill(&at, 40 * MIB);
+    drop(mount);
+    let features = run("btrfs", &["inspect-internal", "dump-super", text(&image.path)]);
+    assert!(features.contains("0xb"), "{features}");
+    prove(&image, &at, 16384);
 }
 
 #[test]
