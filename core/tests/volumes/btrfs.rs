@@ -478,9 +478,15 @@ fn block_group_tree() {
     let place = roots.iter().position(|(key, _)| field(key) > 11).unwrap();
     roots.insert(place, (disk_key(11, 132, 0), item));
     lies.node(root, |node| Lies::refill(node, &roots));
-    // The feature is on, the free space tree has to be made anew.
+    // The last free extent of the group is shorter in the free space tree.
+    let free_space = Lies::nodes(&image.path, "10").0[0];
+    let mut spaces = lies.items(free_space);
+    let space =
+        spaces.iter_mut().find(|(key, _)| key[8] == 199 && field(key) + field(&key[9..]) == new + 16384).unwrap();
+    add(&mut space.0[9..], -16384);
+    lies.node(free_space, |node| Lies::refill(node, &spaces));
     add_superblock(&mut lies, 120, 16384);
-    lies.superblocks(180, &[1 | 8]);
+    lies.superblocks(180, &[1 | 2 | 8]);
     let found = map(&lies.disk).unwrap();
     assert!(found.free.within(holotype_core::extent::Extent::new(at_new as u64, 16384).unwrap()).next().is_none());
     image.write(0, &lies.disk);
