@@ -13,6 +13,7 @@
 //! before primary. A restore that was stopped is begun again, and then finds what is there already.
 
 mod compare;
+mod content_hash;
 mod decode;
 mod fetch;
 mod image_bytes;
@@ -33,10 +34,11 @@ use crate::job::Job;
 use crate::lease::{HeldLease, Purpose};
 use crate::manifest::ManifestReader;
 use crate::repository::Repository;
+use content_hash::ContentHash;
 use image_bytes::ImageBytes;
 use plan::{Opened, RestorePlan};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use window::{Planner, RunKind, Totals, Window, WindowLimit};
 
@@ -50,7 +52,7 @@ struct Restoring<'a> {
     abort: Abort,
     frames_opened: AtomicU64,
     written_bytes: AtomicU64,
-    content: Mutex<blake3::Hasher>,
+    content: Mutex<ContentHash>,
 }
 
 impl Restoring<'_> {
@@ -60,16 +62,13 @@ impl Restoring<'_> {
         self.job.advance(bytes);
     }
 
-    /// Adds a window, in the order of the target, to the hash of what is restored.
+    /// Adds a window, in the order of the image, to the hash of what is restored.
     fn note(&self, window: &Window) {
-        let mut hasher = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        for place in &window.chunks {
-            hasher.update(&place.offset.to_le_bytes()).update(place.id.as_bytes());
-            hasher.update(&place.skip.to_le_bytes()).update(&place.bytes.to_le_bytes());
-        }
-        for run in window.runs.iter().filter(|run| run.kind != RunKind::Free) {
-            hasher.update(&run.offset.to_le_bytes()).update(&run.bytes.to_le_bytes());
-        }
+        self.content().add(window);
+    }
+
+    fn content(&self) -> MutexGuard<'_, ContentHash> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does to the window's free runs what was asked for. Those that shall be zeros are zero runs from
@@ -102,11 +101,7 @@ impl Restoring<'_> {
             self.target.finish().map_err(failed)?;
         }
         for patch in &self.plan.patches {
-            self.content
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .update(&patch.offset.to_le_bytes())
-                .update(&patch.bytes);
+            self.content().add_patch(patch);
             if self.plan.delta && compare::holds(self.target, patch)? {
                 continue;
             }
@@ -227,7 +222,7 @@ pub(crate) fn run(
     let done = work();
     restoring.abort.finish()?;
     done?;
-    let content_hash = restoring.content.into_inner().unwrap_or_else(PoisonError::into_inner).finalize();
+    let content_hash = restoring.content.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
     Ok(RestoreReport {
         image: image.id,
         name: image.summary.name,
@@ -244,7 +239,7 @@ pub(crate) fn run(
         },
         delta: plan.delta,
         verified: options.verify,
-        content_hash: content_hash.to_hex().to_string(),
+        content_hash,
         table_changes: plan.table_changes.clone(),
         frames_opened: restoring.frames_opened.load(Ordering::Relaxed),
         elapsed_seconds: started.elapsed().as_secs_f64(),
