@@ -31,8 +31,9 @@ pub(crate) struct LeafPlace {
 /// Leaves have about 8 MiB each (`backup::read`), so a disk has fewer than one for
 /// each of these bytes.
 const LEAST_LEAF_BYTES: u64 = 1 << 20;
-/// Leaves that any disk may have beyond that: of an empty or very small one.
-const SPARE_LEAVES: u64 = 64;
+/// Leaves that any disk may have beyond that: regions end where one of at most 512 partitions begins or
+/// ends.
+const SPARE_LEAVES: u64 = 2048;
 /// Leaves at most, more than [`MAX_DISK_BYTES`] has; 48 bytes of memory each.
 const MOST_LEAVES: u64 = 1 << 24;
 /// Largest disk: its leaves, of 7 MiB or more, fit the bound above.
@@ -215,8 +216,8 @@ mod tests {
 
     #[test]
     fn leaves_are_bounded_by_the_disk() {
-        assert_eq!(most_leaves(0), 64);
-        assert_eq!(most_leaves(1 << 40), (1 << 20) + 64);
+        assert_eq!(most_leaves(0), 2048);
+        assert_eq!(most_leaves(1 << 40), (1 << 20) + 2048);
         assert_eq!(most_leaves(u64::MAX), 1 << 24);
         const { assert!(MAX_DISK_BYTES / (7 << 20) < MOST_LEAVES) };
         let mut leaves = Leaves { places: Vec::new(), end: 0, most: 2 };

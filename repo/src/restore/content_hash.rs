@@ -48,7 +48,9 @@ impl ContentHash {
         self.close_run();
         let parts = [self.chunks.finalize(), self.zeros.finalize(), self.patches.finalize()];
         let mut whole = blake3::Hasher::new();
-        parts.iter().for_each(|part| drop(whole.update(part.as_bytes())));
+        for part in parts {
+            whole.update(part.as_bytes());
+        }
         whole.finalize().to_hex().to_string()
     }
 }

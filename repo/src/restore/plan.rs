@@ -9,7 +9,7 @@ use crate::image::OpenedImage;
 use crate::image::layout;
 use crate::manifest::{Extent as ManifestExtent, LeafExtent, LeafPlace, ManifestReader};
 use holotype_core::extent::Extent;
-use holotype_core::layout::{DiskLayout, VolumeInfo};
+use holotype_core::layout::{DiskLayout, SurveyOptions, VolumeInfo, survey};
 use holotype_core::padding::is_zero;
 use holotype_core::partition::{self, Found};
 use holotype_core::volume::ReadAt;
@@ -55,6 +55,12 @@ pub(super) struct Opened<'a> {
 impl RestorePlan {
     pub fn new(opened: &Opened<'_>, target: &dyn Target, options: &RestoreOptions) -> Result<Self> {
         let layout = layout::from_extensions(&opened.image.detail.extensions)?;
+        // Streams, and images of the first programs, tell nothing; their bytes do.
+        let layout = layout.filter(|layout| !layout.volumes.is_empty() || layout.unclear.is_some());
+        let layout = layout.unwrap_or_else(|| {
+            let options = SurveyOptions { raw: true, ..SurveyOptions::default() };
+            survey(opened.bytes, opened.image.detail.logical_sector_bytes, &options).layout
+        });
         let planner = Planner { opened, target, info: target.info(), options, layout };
         planner.check_options()?;
         planner.check_sectors()?;
@@ -77,7 +83,7 @@ struct Planner<'a> {
     target: &'a dyn Target,
     info: TargetInfo,
     options: &'a RestoreOptions,
-    layout: Option<DiskLayout>,
+    layout: DiskLayout,
 }
 
 impl Planner<'_> {
@@ -94,7 +100,7 @@ impl Planner<'_> {
     }
 
     fn sector_bytes(&self) -> u32 {
-        let table = self.layout.as_ref().and_then(|layout| layout.table.as_ref());
+        let table = self.layout.table.as_ref();
         table.map_or(self.opened.image.detail.logical_sector_bytes, |table| table.sector_bytes)
     }
 
@@ -133,7 +139,7 @@ impl Planner<'_> {
     /// Whether nothing that is restored counts in sectors: filesystems that count in blocks of their
     /// own, of 4 KiB or more, and no partition table.
     fn fits_any_sector(&self) -> bool {
-        let Some(layout) = &self.layout else { return false };
+        let layout = &self.layout;
         let counts_in_blocks = |volume: &VolumeInfo| {
             let name = volume.filesystem.as_deref().unwrap_or_default();
             let blocks = match &volume.map {
@@ -158,7 +164,7 @@ impl Planner<'_> {
     }
 
     fn find_volume(&self, number: u32) -> Result<&VolumeInfo> {
-        let layout = self.layout.as_ref().ok_or_else(|| self.invalid("it does not tell its partitions"))?;
+        let layout = &self.layout;
         let mut volumes = layout.volumes.iter().filter(|volume| volume.logical_volume.is_none());
         volumes.find(|volume| volume.partition == Some(number)).ok_or_else(|| {
             let numbers: Vec<String> = layout.volumes.iter().filter_map(|it| Some(it.partition?.to_string())).collect();
