@@ -1,5 +1,6 @@
-//! Shared parts of the benchmarks: data like that of real disks, and this process's peak memory.
+//! Shared parts of the benchmarks: data like that of real disks, what a disk has in use, and this process's peak memory.
 
+pub mod allocated;
 pub mod generated;
 pub mod stages;
 

@@ -1,21 +1,25 @@
 //! How near a first backup comes to the machine's limit.
 //!
-//! `stage_limit DISK` measures each stage alone on one core over the disk's own bytes, then backs
-//! the disk up into fresh repositories, three times, and compares: limit = Σ (stage bytes ÷
-//! single-core rate) ÷ cores.
+//! `stage_limit [--raw] DISK [SCRATCH]` measures each stage alone on one core over the disk's own
+//! bytes, then backs the disk up into fresh repositories, three times, and compares: limit =
+//! Σ (stage bytes ÷ single-core rate) ÷ cores. What no filesystem uses is not read, nor does it
+//! count, but with `--raw`.
 
+use holotype_benches::allocated::{allocated, batches, read_exact};
 use holotype_benches::stages::{NamedChunk, Stages};
 use holotype_core::compress::Compression;
 use holotype_repo::store::LocalStore;
 use holotype_repo::{BackupOptions, BackupReport, Credentials, InitOptions, Job, Repository, os};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 const PART_BYTES: usize = 8 << 20;
+/// One part in so many is measured: a sample over the whole disk that takes less time.
+const SAMPLED: usize = 4;
 const RUNS: usize = 3;
 
 /// Bytes and seconds of one stage.
@@ -51,20 +55,22 @@ struct Rates {
     write: Timed,
 }
 
-fn measure(disk: &Path, scratch: &Path) -> Fallible<Rates> {
+fn measure(disk: &Path, raw: bool, scratch: &Path) -> Fallible<Rates> {
     let stages = Stages::default();
     let mut rates = Rates::default();
-    let mut file = File::open(disk)?;
-    let bytes = file.seek(SeekFrom::End(0))?;
-    let mut part = vec![0; PART_BYTES];
+    let source = os::open_source(disk)?;
+    let mut buffer = vec![0; PART_BYTES];
     let mut hasher = blake3::Hasher::new();
     let mut written = File::create(scratch.join("written"))?;
-    // Every fourth part: a sample over the whole disk that takes a quarter of the time.
-    for offset in (0..bytes).step_by(PART_BYTES * 4) {
-        file.seek(SeekFrom::Start(offset))?;
-        let length = PART_BYTES.min((bytes - offset) as usize);
-        rates.read.add(length, || file.read_exact(&mut part[..length]))?;
-        let part = &part[..length];
+    let parts = batches(&allocated(&*source, raw)?, PART_BYTES as u64);
+    for extents in parts.iter().step_by(SAMPLED) {
+        let mut length = 0;
+        for extent in extents {
+            let room = &mut buffer[length..][..extent.len() as usize];
+            rates.read.add(room.len(), || read_exact(&*source, extent.offset(), room))?;
+            length += extent.len() as usize;
+        }
+        let part = &buffer[..length];
         let segments = rates.scan.add(length, || stages.scan(part));
         let data: usize = segments.iter().map(|range| range.len()).sum();
         let chunks = rates.chunk.add(data, || stages.chunk(part, &segments));
@@ -79,37 +85,39 @@ fn measure(disk: &Path, scratch: &Path) -> Fallible<Rates> {
     Ok(rates)
 }
 
-fn back_up(disk: &Path, scratch: &Path) -> Fallible<BackupReport> {
+fn back_up(disk: &Path, raw: bool, scratch: &Path) -> Fallible<BackupReport> {
     let root = scratch.join("repository");
     let _ = std::fs::remove_dir_all(&root);
     let options = InitOptions::new(Credentials::password("password"));
     let cache = scratch.join("cache");
     let repository = Repository::init_shared(std::sync::Arc::new(LocalStore::create(&root)?), &options, Some(&cache))?;
-    let report = repository.backup(&*os::open_source(disk)?, &BackupOptions::named("disk"), &Job::new())?;
+    let options = BackupOptions { raw, ..BackupOptions::named("disk") };
+    let report = repository.backup(&*os::open_source(disk)?, &options, &Job::new())?;
     std::fs::remove_dir_all(&root)?;
     Ok(report)
 }
 
 fn main() -> Fallible<()> {
-    let mut arguments = std::env::args_os().skip(1);
-    let disk = arguments.next().ok_or("usage: stage_limit DISK [SCRATCH]")?;
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    let raw = arguments.next_if(|first| first == "--raw").is_some();
+    let disk = arguments.next().ok_or("usage: stage_limit [--raw] DISK [SCRATCH]")?;
     let disk = Path::new(&disk);
     let scratch = match arguments.next() {
         Some(path) => tempfile::tempdir_in(path)?,
         None => tempfile::tempdir()?,
     };
     std::io::copy(&mut File::open(disk)?, &mut std::io::sink())?;
-    let rates = measure(disk, scratch.path())?;
+    let rates = measure(disk, raw, scratch.path())?;
     let mut reports = Vec::new();
     for _ in 0..RUNS {
-        reports.push(back_up(disk, scratch.path())?);
+        reports.push(back_up(disk, raw, scratch.path())?);
     }
     reports.sort_by(|a, b| a.elapsed_seconds.total_cmp(&b.elapsed_seconds));
     let median = &reports[RUNS / 2];
     let cores = std::thread::available_parallelism()?.get() as f64;
     let stages = [
-        ("read from the page cache", rates.read, median.source_bytes),
-        ("zero and padding detection", rates.scan, median.source_bytes),
+        ("read from the page cache", rates.read, median.read_bytes),
+        ("zero and padding detection", rates.scan, median.read_bytes),
         ("FastCDC", rates.chunk, median.data_bytes),
         ("keyed BLAKE3", rates.name, median.data_bytes),
         ("zstd 3 over frames", rates.compress, median.new_bytes),
