@@ -1,5 +1,6 @@
 //! A block device or a file as a target.
 
+use super::direct::DirectFile;
 use super::file_system::{read_at, sync_directory, write_all_at};
 use super::in_use::{self, Subject, Use, Users};
 use super::sysfs::{DeviceNumber, Sysfs};
@@ -35,6 +36,7 @@ pub struct FileTarget {
     /// Set by `open` where something stands there already, else by `prepare`.
     file: OnceLock<File>,
     prepared: OnceLock<()>,
+    direct: OnceLock<Option<DirectFile>>,
     /// End of the last byte written; a file is a hole from there on.
     written_end_bytes: AtomicU64,
 }
@@ -80,6 +82,7 @@ impl FileTarget {
             place,
             file: file.map(OnceLock::from).unwrap_or_default(),
             prepared: OnceLock::new(),
+            direct: OnceLock::new(),
             written_end_bytes: AtomicU64::new(0),
         })
     }
@@ -314,7 +317,12 @@ impl Target for FileTarget {
     fn write_at(&self, offset_bytes: u64, data: &[u8]) -> io::Result<()> {
         let file = self.file()?;
         self.written_end_bytes.fetch_max(offset_bytes.saturating_add(data.len() as u64), Ordering::AcqRel);
-        write_all_at(file, data, offset_bytes)
+        let middle = match self.direct.get_or_init(|| DirectFile::beside(file)) {
+            Some(direct) => direct.write_middle(data, offset_bytes)?,
+            None => 0..0,
+        };
+        write_all_at(file, &data[..middle.start], offset_bytes)?;
+        write_all_at(file, &data[middle.end..], offset_bytes + middle.end as u64)
     }
 
     fn write_zeros(&self, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
@@ -336,7 +344,11 @@ impl Target for FileTarget {
     }
 
     fn settle(&self) -> io::Result<()> {
-        self.file()?.sync_data()
+        match self.direct.get() {
+            // It is on its way already.
+            Some(Some(direct)) if direct.works() => Ok(()),
+            _ => self.file()?.sync_data(),
+        }
     }
 
     fn finish(&self) -> io::Result<()> {
