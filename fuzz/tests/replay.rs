@@ -69,4 +69,13 @@ replays!(
     chunking,
     image_parts,
     repository,
+    volume_ext,
+    volume_xfs,
+    volume_swap,
+    volume_fat,
+    volume_exfat,
+    volume_ntfs,
+    volume_kept,
+    partition_table,
+    disk_layout,
 );
