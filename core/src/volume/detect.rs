@@ -1,7 +1,7 @@
 //! Which filesystem a volume holds.
 
 use super::{Cause, Identity, MapOptions, MapResult, Unmapped, VolumeReader};
-use super::{encrypted, ext, other, raid, swap, xfs};
+use super::{btrfs, encrypted, exfat, ext, fat, lvm, ntfs, other, raid, swap, xfs};
 
 /// What knows a form of volumes.
 struct Parser {
@@ -13,11 +13,21 @@ struct Parser {
 const PARSERS: &[Parser] = &[
     Parser { identify: ext::identify, map: ext::map },
     Parser { identify: xfs::identify, map: xfs::map },
+    Parser { identify: btrfs::identify, map: btrfs::map },
+    Parser { identify: ntfs::identify, map: ntfs::map },
+    Parser { identify: exfat::identify, map: exfat::map },
+    Parser { identify: fat::identify, map: fat::map },
     Parser { identify: swap::identify, map: swap::map },
+    Parser { identify: lvm::identify, map: lvm_alone },
     Parser { identify: encrypted::identify, map: encrypted::map },
     Parser { identify: raid::identify, map: raid::map },
     Parser { identify: other::identify, map: other::map },
 ];
+
+/// A physical volume alone says nothing of the others of its group: `layout` looks at all of a disk.
+fn lvm_alone(_: &VolumeReader<'_>, _: &MapOptions) -> MapResult {
+    Err(Unmapped::new(Cause::Unknown, "a physical volume of LVM, whose group was not looked at"))
+}
 
 /// What was found on a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]

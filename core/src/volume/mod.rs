@@ -6,6 +6,7 @@
 //! are on an allow-list, checksums and counters agree, the volume is clean; else the volume is
 //! [`Unmapped`], and all of it is kept.
 
+pub mod btrfs;
 mod bytes;
 mod checksum;
 mod detect;
@@ -14,6 +15,7 @@ pub mod exfat;
 pub mod ext;
 pub mod fat;
 mod free_runs;
+pub mod lvm;
 pub mod ntfs;
 pub mod other;
 pub mod raid;

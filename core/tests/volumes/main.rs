@@ -4,10 +4,12 @@
 //! more; and where all that it calls free is overwritten with random bytes, fsck finds nothing and
 //! every file is as it was.
 
+mod btrfs;
 mod exfat;
 mod ext;
 mod fat;
 mod fuse;
+mod lvm;
 mod noise;
 mod ntfs;
 mod partclone;

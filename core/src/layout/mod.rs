@@ -1,10 +1,13 @@
 //! The layout of a disk: its partition table, its volumes, and what may be dropped.
 
+mod groups;
+
 use crate::extent::Extent;
 use crate::padding::BLOCK_BYTES;
 use crate::partition::{self, Found, PartitionTable};
 use crate::volume::{
-    self, Cause, FreeRuns, FreeRunsBuilder, Identity, MapOptions, MapResult, ReadAt, Unmapped, VolumeReader,
+    self, Cause, FreeRuns, FreeRunsBuilder, Identity, MapOptions, MapResult, ReadAt, Unmapped, VolumeKind, VolumeMap,
+    VolumeReader,
 };
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -136,7 +139,8 @@ pub struct Survey {
 /// Only what is certain leads to free runs; whatever is not understood is kept.
 pub fn survey(disk: &dyn ReadAt, sector_bytes: u32, options: &SurveyOptions) -> Survey {
     let whole = VolumeReader::whole(disk, sector_bytes);
-    let mut work = Work { disk, options, free: FreeRuns::builder(disk.bytes()), survey: Survey::default() };
+    let free = FreeRuns::builder(disk.bytes());
+    let mut work = Work { disk, options, free, survey: Survey::default(), physical: Vec::new() };
     match partition::find(disk, sector_bytes) {
         Found::None => work.volume(whole, VolumeInfo::of_disk(disk.bytes())),
         Found::Unclear(why) => work.survey.layout.unclear = Some(why),
@@ -147,6 +151,7 @@ pub fn survey(disk: &dyn ReadAt, sector_bytes: u32, options: &SurveyOptions) -> 
         }
         Found::Table(table) => work.partitions(&table, false),
     }
+    work.groups();
     work.survey.free = work.free.finish();
     work.survey
 }
@@ -156,9 +161,11 @@ struct Work<'a> {
     options: &'a SurveyOptions,
     free: FreeRunsBuilder,
     survey: Survey,
+    /// Physical volumes of LVM, and their places among the survey's volumes.
+    physical: Vec<(usize, VolumeReader<'a>)>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     fn partitions(&mut self, table: &PartitionTable, unclear: bool) {
         self.survey.layout.table = Some(TableInfo {
             kind: table.kind.name().to_owned(),
@@ -185,13 +192,32 @@ impl Work<'_> {
         self.survey.boundaries.dedup();
     }
 
-    fn volume(&mut self, reader: VolumeReader<'_>, info: VolumeInfo) {
+    fn volume(&mut self, reader: VolumeReader<'a>, info: VolumeInfo) {
         let detected = volume::detect(&reader, &self.options.map);
+        if detected.identity.as_ref().is_some_and(|identity| identity.kind == VolumeKind::Lvm) {
+            self.physical.push((self.survey.layout.volumes.len(), reader));
+        }
         let map = match self.reason_to_keep(reader.extent()) {
             Some(reason) => Err(reason),
             None => detected.map,
         };
         self.add(info, detected.identity, map);
+    }
+
+    /// Maps the physical volumes of LVM, all together.
+    fn groups(&mut self) {
+        let physical = std::mem::take(&mut self.physical);
+        let readers: Vec<VolumeReader<'_>> = physical.iter().map(|(_, reader)| *reader).collect();
+        let keep: Vec<Option<Unmapped>> = readers.iter().map(|reader| self.reason_to_keep(reader.extent())).collect();
+        let found = groups::look(&readers, &keep, &self.options.map);
+        for ((place, _), map) in physical.iter().zip(found.maps) {
+            let start = self.survey.layout.volumes[*place].offset_bytes.unwrap_or(0);
+            self.survey.layout.volumes[*place].map = self.add_free(start, map);
+        }
+        // From the last on, so that the places before stay what they are.
+        for (first, info) in found.logical.into_iter().rev() {
+            self.survey.layout.volumes.insert(physical[first].0 + 1, info);
+        }
     }
 
     fn reason_to_keep(&self, extent: Extent) -> Option<Unmapped> {
@@ -203,27 +229,22 @@ impl Work<'_> {
     }
 
     fn add(&mut self, mut info: VolumeInfo, identity: Option<Identity>, map: MapResult) {
-        if let Some(identity) = identity {
-            info.filesystem = Some(identity.variant);
-            info.uuid = identity.uuid;
-            info.label = identity.label;
-        }
-        let start = info.offset_bytes.unwrap_or(0);
-        let mapped = map.and_then(|map| {
+        info.identify(identity);
+        info.map = self.add_free(info.offset_bytes.unwrap_or(0), map);
+        self.survey.layout.volumes.push(info);
+    }
+
+    /// Takes a map of the volume that begins at `start` into the disk's.
+    fn add_free(&mut self, start: u64, map: MapResult) -> MapInfo {
+        let taken = map.and_then(|map| {
             let mut free_bytes = 0;
             for run in whole_blocks(&map.free) {
                 free_bytes += run.len();
                 self.free.push(start + run.offset(), run.len())?;
             }
-            Ok(MapInfo::Mapped {
-                method: map.method,
-                block_bytes: map.block_bytes,
-                free_bytes,
-                dropped: map.dropped.into_iter().map(|file| (file.name, file.bytes)).collect(),
-            })
+            Ok(MapInfo::mapped(map, free_bytes))
         });
-        info.map = mapped.unwrap_or_else(MapInfo::unmapped);
-        self.survey.layout.volumes.push(info);
+        taken.unwrap_or_else(MapInfo::unmapped)
     }
 }
 
@@ -237,6 +258,14 @@ fn whole_blocks(free: &FreeRuns) -> impl Iterator<Item = Extent> + '_ {
 }
 
 impl VolumeInfo {
+    fn identify(&mut self, identity: Option<Identity>) {
+        if let Some(identity) = identity {
+            self.filesystem = Some(identity.variant);
+            self.uuid = identity.uuid;
+            self.label = identity.label;
+        }
+    }
+
     fn of_disk(bytes: u64) -> Self {
         Self {
             partition: None,
@@ -255,6 +284,15 @@ impl VolumeInfo {
 }
 
 impl MapInfo {
+    fn mapped(map: VolumeMap, free_bytes: u64) -> Self {
+        Self::Mapped {
+            method: map.method,
+            block_bytes: map.block_bytes,
+            free_bytes,
+            dropped: map.dropped.into_iter().map(|file| (file.name, file.bytes)).collect(),
+        }
+    }
+
     fn unmapped(reason: Unmapped) -> Self {
         Self::Unmapped { cause: reason.cause.word().to_owned(), why: reason.why }
     }
