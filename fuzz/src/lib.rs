@@ -63,6 +63,8 @@ pub const TARGETS: &[Target] = &[
     target("volume_fat", volumes::volume_fat::run, volumes::volume_fat::seeds, 1000),
     target("volume_exfat", volumes::volume_exfat::run, volumes::volume_exfat::seeds, 1000),
     target("volume_ntfs", volumes::volume_ntfs::run, volumes::volume_ntfs::seeds, 1000),
+    target("volume_btrfs", volumes::volume_btrfs::run, volumes::volume_btrfs::seeds, 1000),
+    target("volume_lvm", volumes::volume_lvm, volumes::volume_lvm_seeds, 2000),
     target("volume_kept", volumes::volume_kept::run, volumes::volume_kept::seeds, 1000),
     target("partition_table", volumes::partition_table, volumes::partition_table_seeds, 2000),
     target("disk_layout", volumes::disk_layout, volumes::disk_layout_seeds, 1000),

@@ -8,7 +8,7 @@ use holotype_core::codec;
 use holotype_core::extent::Extent;
 use holotype_core::layout::{DiskLayout, MapInfo, SurveyOptions, survey};
 use holotype_core::partition::{Found, Gpt, Mbr, find};
-use holotype_core::volume::{Drops, FreeRuns, MapOptions, MapResult, ReadAt, VolumeReader};
+use holotype_core::volume::{Drops, FreeRuns, MapOptions, MapResult, ReadAt, VolumeReader, detect, lvm};
 
 /// A target for each form of volumes: the modules that know it, what of a volume is never free
 /// (offset and length in bytes), and programs that make one of so many MiB.
@@ -26,6 +26,14 @@ macro_rules! volume_targets {
                             map(volume, options)
                         }, $kept);
                     })+
+                }
+
+                /// Whether a map comes of the input.
+                #[cfg(test)]
+                pub fn is_mapped(data: &[u8]) -> bool {
+                    let (header, disk) = SparseDisk::of(data);
+                    let volume = VolumeReader::whole(&disk, header.sector_bytes);
+                    $(holotype_core::volume::$module::map(&volume, &MapOptions::default()).is_ok() ||)+ false
                 }
 
                 pub fn seeds() -> Vec<Vec<u8>> {
@@ -55,14 +63,93 @@ volume_targets! {
         (1, "mkfs.fat -F 12 {}"),
         (16, "mkfs.fat -F 16 -n LABEL {}"),
         (40, "mkfs.fat -F 32 -s 1 {}"),
-        (64, "mkfs.fat -F 32 -S 4096 -s 1 {}"),
     ];
     volume_exfat: exfat; keeps &[(0, 512)]; [(8, "mkfs.exfat {}"), (64, "mkfs.exfat -c 4096 -L label {}")];
     volume_ntfs: ntfs; keeps &[(0, 512)]; [
         (2, "mkfs.ntfs -F -Q -q {}"),
         (16, "mkfs.ntfs -F -Q -q -c 65536 -L label {}"),
     ];
+    volume_btrfs: btrfs; keeps &[(0, 1 << 20)]; [
+        (128, "mkfs.btrfs -q -f {}"),
+        (128, "mkfs.btrfs -q -f -M -n 4096 -m single -L label {}"),
+    ];
     volume_kept: encrypted, raid, other; keeps &[]; [];
+}
+
+/// A physical volume, its group of one, and what is in the logical volumes.
+pub fn volume_lvm(data: &[u8]) {
+    let (header, disk) = SparseDisk::of(data);
+    let volume = VolumeReader::whole(&disk, header.sector_bytes);
+    lvm::identify(&volume);
+    let Ok(physical) = lvm::read_physical_volume(&volume) else { return };
+    let Ok(group) = lvm::read_group(std::slice::from_ref(&physical)) else { return };
+    let kept = Extent::new(0, 4 * 512).expect("near the start");
+    let check = |free: &FreeRuns| {
+        assert_runs(free, disk.bytes());
+        assert!(free.within(kept).next().is_none(), "its label is free");
+    };
+    group.free.iter().for_each(check);
+    for logical in &group.logical_volumes {
+        let readers = [volume];
+        let Some(reader) = lvm::LogicalReader::new(logical, &readers) else { continue };
+        let inside = VolumeReader::whole(&reader, header.sector_bytes);
+        let Ok(map) = detect(&inside, &options(header.flags)).map else { continue };
+        let runs = logical.to_physical(&map.free, [disk.bytes()]).expect("a map inside its volume");
+        runs.iter().for_each(check);
+        assert_eq!(runs.iter().map(FreeRuns::bytes).sum::<u64>(), map.free.bytes(), "stripes lie on each other");
+        let both = |run: &Extent| group.free[0].within(*run).next().is_some();
+        assert!(!runs[0].iter().any(both), "a logical volume lies where no one does");
+    }
+}
+
+/// Written by hand: LVM's programs want devices. A linear volume that holds swap, and one in stripes.
+pub fn volume_lvm_seeds() -> Vec<Vec<u8>> {
+    const UUID: &str = "abcdef-ghij-klmn-opqr-stuv-wxyz-012345";
+    let extents = |number: u32, start: u32, count: u32, stripes: &str| {
+        format!("segment{number} {{ start_extent = {start} extent_count = {count} type = \"striped\" {stripes} }}\n")
+    };
+    let linear = extents(1, 0, 2, "stripe_count = 1 stripes = [ \"pv0\", 1 ]")
+        + &extents(2, 2, 1, "stripe_count = 1 stripes = [ \"pv0\", 5 ]");
+    let striped = extents(1, 0, 4, "stripe_count = 2 stripe_size = 128 stripes = [ \"pv0\", 7, \"pv0\", 10 ]");
+    let logical = |name: &str, count: u32, segments: &str| {
+        format!(
+            "{name} {{ id = \"{UUID}\" status = [\"READ\", \"VISIBLE\"] flags = [] segment_count = {count}\n{segments} }}\n"
+        )
+    };
+    let text = format!(
+        "group {{ id = \"{UUID}\" seqno = 3 format = \"lvm2\" status = [\"RESIZEABLE\"] flags = [] extent_size = 2048\n\
+         physical_volumes {{ pv0 {{ id = \"{UUID}\" device = \"/dev/sdb\" status = [\"ALLOCATABLE\"] flags = []\n\
+         dev_size = 32768 pe_start = 2048 pe_count = 15 }} }}\n\
+         logical_volumes {{ {}{} }} }}\n# a comment\ncontents = \"Text Format Volume Group\"\nversion = 1\n\0",
+        logical("linear", 2, &linear),
+        logical("striped", 1, &striped),
+    );
+    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut label = [b"LABELONE".to_vec(), words(&[1]), vec![0; 4], 32u32.to_le_bytes().to_vec()].concat();
+    label.extend(b"LVM2 001");
+    label.extend(UUID.replace('-', "").bytes());
+    label.extend(words(&[16 << 20, 1 << 20, 0, 0, 0, 4096, 1_044_480, 0, 0]));
+    label.resize(512, 0);
+    let sum = lvm_checksum(&label[20..]).to_le_bytes();
+    label[16..20].copy_from_slice(&sum);
+    let mut area = [&[0; 4][..], b" LVM2 x[5A%r0N*>", &1u32.to_le_bytes()].concat();
+    area.extend(words(&[4096, 1_044_480, 512, text.len() as u64]));
+    area.extend(lvm_checksum(text.as_bytes()).to_le_bytes());
+    area.resize(512, 0);
+    let sum = lvm_checksum(&area[4..]).to_le_bytes();
+    area[..4].copy_from_slice(&sum);
+    let mut swap = vec![0; 4096];
+    swap[1024..1032].copy_from_slice(&words(&[1 | 767 << 32]));
+    swap[4086..].copy_from_slice(b"SWAPSPACE2");
+    let records = [(512, label), (4096, area), (4608, text.into_bytes()), (2 << 20, swap)];
+    vec![input(0, 16 << 20, &records)]
+}
+
+/// CRC-32 of Ethernet with LVM's start value and no inversion (lvm2, `lib/misc/crc.c`).
+fn lvm_checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0xF597_A6CF, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & 0u32.wrapping_sub(crc & 1)))
+    })
 }
 
 /// Seeds without a program: a magic in its place each.
@@ -187,7 +274,8 @@ pub fn disk_layout(data: &[u8]) {
     assert!(found.boundaries.is_sorted_by(|a, b| a < b), "boundaries are not in order");
     let mut mapped = Vec::new();
     let mut free_bytes = 0;
-    for volume in &found.layout.volumes {
+    // What is free in logical volumes is counted with what holds them.
+    for volume in found.layout.volumes.iter().filter(|volume| volume.logical_volume.is_none()) {
         if let MapInfo::Mapped { free_bytes: free, .. } = &volume.map {
             mapped.push(volume.extent());
             free_bytes += free;
@@ -225,11 +313,44 @@ pub fn disk_layout_seeds() -> Vec<Vec<u8>> {
         ),
         made(0, 4, &[("mkfs.fat -F 12 {}", "")]),
     ];
-    let disks: Vec<Vec<u8>> = disks.into_iter().flatten().collect();
+    let disks: Vec<Vec<u8>> = disks.into_iter().flatten().chain(volume_lvm_seeds()).collect();
     let layouts = disks.iter().map(|disk| {
         let (header, disk) = SparseDisk::of(disk);
         codec::encode(&survey(&disk, header.sector_bytes, &SurveyOptions::default()).layout)
     });
     let layouts: Vec<Vec<u8>> = layouts.collect();
     disks.into_iter().chain(layouts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seeds that are kept whole would lead nowhere.
+    #[test]
+    fn seeds_are_mapped() {
+        type Target = (&'static str, fn() -> Vec<Vec<u8>>, fn(&[u8]) -> bool);
+        let targets: [Target; 7] = [
+            ("ext", volume_ext::seeds, volume_ext::is_mapped),
+            ("xfs", volume_xfs::seeds, volume_xfs::is_mapped),
+            ("swap", volume_swap::seeds, volume_swap::is_mapped),
+            ("fat", volume_fat::seeds, volume_fat::is_mapped),
+            ("exfat", volume_exfat::seeds, volume_exfat::is_mapped),
+            ("ntfs", volume_ntfs::seeds, volume_ntfs::is_mapped),
+            ("btrfs", volume_btrfs::seeds, volume_btrfs::is_mapped),
+        ];
+        let unmapped: Vec<_> = targets
+            .iter()
+            .flat_map(|(name, seeds, is_mapped)| {
+                let unmapped = seeds().into_iter().enumerate().filter(|(_, seed)| !is_mapped(seed));
+                unmapped.map(|(number, _)| (*name, number)).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(unmapped, []);
+        assert!(!volume_kept::seeds().iter().any(|seed| volume_kept::is_mapped(seed)));
+        let seed = &volume_lvm_seeds()[0];
+        let layout = survey(&SparseDisk::of(seed).1, 512, &SurveyOptions::default()).layout;
+        let mapped = |volume: &holotype_core::layout::VolumeInfo| matches!(volume.map, MapInfo::Mapped { .. });
+        assert!(layout.volumes.len() == 3 && layout.volumes[..2].iter().all(mapped), "{layout:?}");
+    }
 }

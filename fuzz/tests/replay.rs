@@ -75,6 +75,8 @@ replays!(
     volume_fat,
     volume_exfat,
     volume_ntfs,
+    volume_btrfs,
+    volume_lvm,
     volume_kept,
     partition_table,
     disk_layout,
