@@ -112,9 +112,8 @@ pub fn volume_lvm_seeds() -> Vec<Vec<u8>> {
         + &extents(2, 2, 1, "stripe_count = 1 stripes = [ \"pv0\", 5 ]");
     let striped = extents(1, 0, 4, "stripe_count = 2 stripe_size = 128 stripes = [ \"pv0\", 7, \"pv0\", 10 ]");
     let logical = |name: &str, count: u32, segments: &str| {
-        format!(
-            "{name} {{ id = \"{UUID}\" status = [\"READ\", \"VISIBLE\"] flags = [] segment_count = {count}\n{segments} }}\n"
-        )
+        let status = "status = [\"READ\", \"VISIBLE\"] flags = []";
+        format!("{name} {{ id = \"{UUID}\" {status} segment_count = {count}\n{segments} }}\n")
     };
     let text = format!(
         "group {{ id = \"{UUID}\" seqno = 3 format = \"lvm2\" status = [\"RESIZEABLE\"] flags = [] extent_size = 2048\n\
