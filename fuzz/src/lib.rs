@@ -16,7 +16,9 @@ mod mutate;
 mod packs;
 mod records;
 mod repository;
+mod sparse_disk;
 mod text;
+mod volumes;
 
 pub use mutate::mutations;
 
@@ -55,6 +57,17 @@ pub const TARGETS: &[Target] = &[
     target("chunking", cutting::chunking, cutting::chunking_seeds, 1000),
     target("image_parts", repository::image_parts, repository::image_parts_seeds, 300),
     target("repository", repository::damaged, repository::damaged_seeds, 300),
+    target("volume_ext", volumes::volume_ext::run, volumes::volume_ext::seeds, 1000),
+    target("volume_xfs", volumes::volume_xfs::run, volumes::volume_xfs::seeds, 1000),
+    target("volume_swap", volumes::volume_swap::run, volumes::volume_swap::seeds, 1000),
+    target("volume_fat", volumes::volume_fat::run, volumes::volume_fat::seeds, 1000),
+    target("volume_exfat", volumes::volume_exfat::run, volumes::volume_exfat::seeds, 1000),
+    target("volume_ntfs", volumes::volume_ntfs::run, volumes::volume_ntfs::seeds, 1000),
+    target("volume_btrfs", volumes::volume_btrfs::run, volumes::volume_btrfs::seeds, 1000),
+    target("volume_lvm", volumes::volume_lvm, volumes::volume_lvm_seeds, 2000),
+    target("volume_kept", volumes::volume_kept::run, volumes::volume_kept::seeds, 1000),
+    target("partition_table", volumes::partition_table, volumes::partition_table_seeds, 2000),
+    target("disk_layout", volumes::disk_layout, volumes::disk_layout_seeds, 1000),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>, plain_runs: usize) -> Target {

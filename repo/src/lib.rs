@@ -5,6 +5,7 @@
 //! work takes a [`Job`].
 
 pub mod backup;
+pub mod diff;
 pub mod disk;
 pub mod error;
 pub mod image;
@@ -26,6 +27,7 @@ pub mod testing;
 pub mod verify;
 
 pub use backup::{BackupOptions, BackupReport, ParentChoice};
+pub use diff::{DiffOptions, DiffReport};
 pub use error::{Error, ErrorKind, Result};
 pub use holotype_core as core;
 pub use image::{Image, ImageSelector};

@@ -77,13 +77,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("diff", &["error", "image", "job", "manifest", "repository::Repository", "restore::read_lease"]),
     ("stats", &["error", "index", "repository::Repository", "store"]),
     ("receipt", &["error", "os::host", "restore::RestoreReport"]),
     // On top.
     (
         "repository",
         &[
-            "backup", "disk", "error", "image", "index", "job", "keys", "pack", "random", "receipt", "restore",
+            "backup", "diff", "disk", "error", "image", "index", "job", "keys", "pack", "random", "receipt", "restore",
             "stats", "store", "verify",
         ],
     ),

@@ -8,7 +8,9 @@ mod restore;
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
-pub use restore::{ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments};
+pub use restore::{
+    DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
+};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -88,6 +90,8 @@ pub enum Command {
     Images(ImagesArguments),
     /// Show one image
     Show(ImageArguments),
+    /// Show where two images differ
+    Diff(DiffArguments),
     /// Write an image to a disk, a file or standard output
     Restore(RestoreArguments),
     /// Check what a restore signed

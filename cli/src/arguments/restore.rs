@@ -1,4 +1,4 @@
-//! `holotype restore`, `show`, `images` and `receipt`.
+//! `holotype restore`, `show`, `images`, `diff` and `receipt`.
 
 use crate::units::parse_size;
 use clap::{Args, Subcommand, ValueEnum};
@@ -23,6 +23,21 @@ pub struct ImageArguments {
     /// File whose first line is the image's own password
     #[arg(long, value_name = "FILE")]
     pub image_password_file: Option<PathBuf>,
+}
+
+/// Which images to compare.
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// NAME (its newest), NAME@TIME (the newest by then), or an id of 6 digits or more
+    pub first: ImageSelector,
+    /// What it is compared with, likewise
+    pub second: ImageSelector,
+    /// File whose first line is the images' own password; twice where each has another
+    #[arg(long, value_name = "FILE")]
+    pub image_password_file: Vec<PathBuf>,
+    /// List every range that differs
+    #[arg(long)]
+    pub ranges: bool,
 }
 
 /// An image, or one partition of it.

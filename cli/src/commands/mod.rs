@@ -2,6 +2,7 @@
 
 mod backup;
 mod demo;
+mod diff;
 mod disks;
 mod images;
 mod init;
@@ -23,6 +24,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Backup(arguments) => backup::run(global, &arguments),
         Command::Images(arguments) => images::list(global, &arguments),
         Command::Show(arguments) => images::show(global, &arguments),
+        Command::Diff(arguments) => diff::run(global, &arguments),
         Command::Restore(arguments) => restore::run(global, &arguments),
         Command::Receipt(action) => receipt::run(global, &action),
         Command::Verify(arguments) => verify::run(global, &arguments),

@@ -10,9 +10,11 @@ fn a_full_destination_is_told_and_leaves_a_clean_repository() {
     let Some(_mount) = Mount::new(&["-t", "tmpfs", "-o", "size=8m", "none"], workspace.repository()) else { return };
     workspace.run(["init", "--fast-derivation"]).expect(0);
     workspace.write("disk", noise(1, 32 << 20));
-    let run = workspace.run(["backup", "disk", "--name", "a", "--json"]).refused(1, &["free space"]);
+    let run = workspace.run(["backup", "disk", "--name", "a", "--json"]).refused(1, &["to be stored", "free space"]);
     assert_eq!(run.json()["kind"], "no-space");
     assert!(workspace.images().is_empty());
+    let packs = std::fs::read_dir(workspace.repository().join("packs")).unwrap().count();
+    assert_eq!(packs, 0, "it was told before anything was stored");
     workspace.verify_clean();
 
     let remount = ["-o", "remount,size=80m"].map(OsStr::new);

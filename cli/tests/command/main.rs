@@ -3,6 +3,7 @@
 mod damage;
 mod demo;
 mod devices;
+mod diff;
 mod full;
 mod inputs;
 mod interrupt;

@@ -187,10 +187,12 @@ impl Gpt {
         ends.map(|extent| extent.end()).max().unwrap_or(self.first_usable_sector * u64::from(self.sector_bytes))
     }
 
-    /// The shortest disk that has room for all partitions and the backup table, in bytes.
+    /// The shortest disk that has room for all partitions, a usable sector and the backup table, in
+    /// bytes.
     pub fn least_disk_bytes(&self) -> u64 {
         let sector = u64::from(self.sector_bytes);
-        self.partitions_end().next_multiple_of(sector) + (self.array_sectors() + 1) * sector
+        let end = self.partitions_end().next_multiple_of(sector).max((self.first_usable_sector + 1) * sector);
+        end + (self.array_sectors() + 1) * sector
     }
 
     /// Moves the backup table to the end of a disk of this length, and lets partitions use what lies
@@ -204,13 +206,15 @@ impl Gpt {
             return Err(format!("its partitions and the backup table need {least} bytes"));
         }
         let sector = u64::from(self.sector_bytes);
-        let array = Extent::new(self.array_sector * sector, self.array_sectors() * sector);
-        let array = array.filter(|it| it.offset() >= 2 * sector).ok_or("its entries lie over its header")?;
-        let on_array = |(_, entry): (u32, &GptEntry)| {
-            entry.extent(sector).is_some_and(|partition| partition.intersection(&array).is_some())
-        };
-        if array.end() > disk_bytes || self.used_entries().any(on_array) {
-            return Err("its entries lie where a partition is".to_owned());
+        if let Some((number, _)) = self.used_entries().find(|(_, entry)| entry.extent(sector).is_none()) {
+            return Err(format!("partition {number} ends before it begins"));
+        }
+        if self.array_sector < 2 {
+            return Err("its entries lie over its header".to_owned());
+        }
+        // Else a partition, now or when it grows, lies on the entries.
+        if self.array_sector.checked_add(self.array_sectors()).is_none_or(|end| end > self.first_usable_sector) {
+            return Err("its entries lie where partitions may be".to_owned());
         }
         self.backup_sector = disk_bytes / sector - 1;
         self.last_usable_sector = self.backup_sector - self.array_sectors() - 1;

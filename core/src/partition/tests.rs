@@ -117,6 +117,28 @@ fn a_gpt_moves_to_another_disk() {
 }
 
 #[test]
+fn a_gpt_that_contradicts_itself_is_not_fitted() {
+    let gpt = Gpt::read(&gpt_disk(), 512).unwrap();
+    let refused = |change: fn(&mut Gpt)| {
+        let mut changed = gpt.clone();
+        change(&mut changed);
+        changed.fit_to(9 << 20).unwrap_err()
+    };
+    let backwards = |gpt: &mut Gpt| {
+        let used = gpt.entries.iter_mut().find(|entry| !entry.kind.is_zero()).unwrap();
+        (used.first_sector, used.last_sector) = (used.last_sector + 1, used.first_sector);
+    };
+    assert!(refused(backwards).contains("ends before it begins"));
+    assert!(refused(|gpt| gpt.array_sector = 1).contains("over its header"));
+    assert!(refused(|gpt| gpt.array_sector = 3).contains("where partitions may be"));
+    let mut empty = gpt.clone();
+    empty.entries.fill(GptEntry::decode(&[0; 128]));
+    let fitted = empty.clone().fit_to(empty.least_disk_bytes()).unwrap();
+    assert_eq!(fitted.first_usable_sector, fitted.last_usable_sector);
+    assert!(empty.clone().fit_to(empty.least_disk_bytes() - 512).is_err());
+}
+
+#[test]
 fn logical_partitions_are_followed() {
     let mut disk = vec![0; 4 << 20];
     disk[..512].copy_from_slice(&mbr(&[(0x83, 63, 1000), (0x05, 2048, 4096)]));

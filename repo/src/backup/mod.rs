@@ -9,6 +9,7 @@
 //! Every queue is bounded, so memory does not grow with the disk.
 
 mod bad_sectors;
+mod capacity;
 mod chunk;
 mod encode;
 mod filter;
@@ -80,6 +81,8 @@ pub(crate) fn run(
     job: &Job,
 ) -> Result<BackupReport> {
     let mut plan = BackupPlan::new(repository, source, options)?;
+    let room = capacity::check_before(repository, source, &plan, job)?;
+    plan.warnings.extend(room);
     for warning in &plan.warnings {
         job.warn(warning.clone());
     }

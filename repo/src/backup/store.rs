@@ -1,5 +1,6 @@
 //! Store: frames become packs, packs become durable.
 
+use super::capacity;
 use super::encode::EncodedFrame;
 use super::filter::DuplicateFilter;
 use super::flow::Counters;
@@ -40,6 +41,7 @@ pub(crate) fn store_packs(
     let mut stored = Vec::new();
     let mut footer_bytes = 0;
     for pack in packs {
+        capacity::check_room(store, pack.contents.bytes)?;
         let (contents, footer) = pack.store(store)?;
         counters.stored_bytes.fetch_add(contents.bytes, Ordering::Relaxed);
         footer_bytes += footer.0.len();

@@ -103,6 +103,21 @@ pub(crate) fn make_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Bytes that anyone may still write on the filesystem of `directory`; `None` where it does not tell:
+/// some network and FUSE filesystems answer with zeros.
+pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let system = rustix::fs::statvfs(directory).ok().filter(|system| system.f_blocks > 0)?;
+        system.f_bavail.checked_mul(system.f_frsize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = directory;
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

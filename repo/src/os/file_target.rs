@@ -1,7 +1,7 @@
 //! A block device or a file as a target.
 
 use super::direct::DirectFile;
-use super::file_system::{read_at, sync_directory, write_all_at};
+use super::file_system::{free_bytes, read_at, sync_directory, write_all_at};
 use super::in_use::{self, Subject, Use, Users};
 use super::sysfs::{DeviceNumber, Sysfs};
 use crate::disk::{Content, Target, TargetInfo, WriteOrder};
@@ -136,20 +136,6 @@ fn holds_bytes(metadata: &Metadata) -> u64 {
     #[cfg(not(unix))]
     let is_hole = false;
     if is_hole { 0 } else { metadata.len() }
-}
-
-/// Bytes that are free on the filesystem of `directory`.
-fn free_bytes(directory: &Path) -> Option<u64> {
-    #[cfg(target_os = "linux")]
-    {
-        let system = rustix::fs::statvfs(directory).ok()?;
-        system.f_bavail.checked_mul(system.f_frsize)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = directory;
-        None
-    }
 }
 
 fn open_file(path: &Path, metadata: &Metadata, overwrite: Overwrite) -> Result<(Place, Option<File>)> {

@@ -13,6 +13,7 @@ pub use init::InitOptions;
 pub(crate) use pack_readers::PackReaders;
 
 use crate::backup::{self, BackupOptions, BackupReport};
+use crate::diff::{self, DiffOptions, DiffReport};
 use crate::disk::{Source, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Image, ImageSelector, ListedImage, OpenedImage, list_images};
@@ -166,6 +167,20 @@ impl Repository {
     pub fn receipt(&self, report: &RestoreReport) -> String {
         let signing = self.keyring.signing();
         Receipt::of(report, self.id(), signing.writer()).sign(&signing)
+    }
+
+    /// Compares two images by their manifests; no data is read.
+    ///
+    /// # Errors
+    /// `NoSuchImage`, `WrongPassword`, `NotAllowed` for a writer key, `Damaged`, `Cancelled`.
+    pub fn diff(
+        &self,
+        first: impl Into<ImageSelector>,
+        second: impl Into<ImageSelector>,
+        options: &DiffOptions,
+        job: &Job,
+    ) -> Result<DiffReport> {
+        diff::run(self, &first.into(), &second.into(), options, job)
     }
 
     /// Every published image, oldest first. Image objects that cannot be read are told to the log;

@@ -27,6 +27,7 @@ pub fn conformance(make: Make<'_>) {
     large_objects_come_back(&*make());
     concurrent_puts_of_the_same_bytes_agree(&*make());
     one_of_concurrent_puts_of_different_bytes_wins(&*make());
+    room_is_told_or_not_known(&*make());
     assert!(!make().describe().is_empty());
 }
 
@@ -174,6 +175,15 @@ fn large_objects_come_back(store: &dyn Store) {
     assert!(store.get(&key).unwrap() == bytes);
     let end = LARGE_OBJECT_BYTES as u64;
     assert!(store.get_range(&key, end - 5_000_001..end).unwrap() == bytes[LARGE_OBJECT_BYTES - 5_000_001..]);
+}
+
+fn room_is_told_or_not_known(store: &dyn Store) {
+    let object = noise(4 << 20, 4);
+    let Some(free_bytes) = store.free_bytes().unwrap() else { return };
+    // Others may write there meanwhile, so no more than this can be said.
+    assert!(free_bytes > object.len() as u64, "no room for a test: {free_bytes} bytes");
+    store.put(&key(Folder::Packs, "room"), &[&object]).unwrap();
+    assert!(store.free_bytes().unwrap().is_some(), "what is known stays known");
 }
 
 /// Puts `bytes(writer)` from every writer at once.

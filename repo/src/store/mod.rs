@@ -84,6 +84,15 @@ pub trait Store: Send + Sync {
     /// Where it could not be removed.
     fn delete(&self, key: &ObjectKey) -> Result<()>;
 
+    /// How many bytes there is room for now; absent where nobody can tell. Others may take them at any
+    /// time.
+    ///
+    /// # Errors
+    /// Where it could not look.
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Where it is, for messages.
     fn describe(&self) -> String;
 }
@@ -106,6 +115,9 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     }
     fn delete(&self, key: &ObjectKey) -> Result<()> {
         (**self).delete(key)
+    }
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        (**self).free_bytes()
     }
     fn describe(&self) -> String {
         (**self).describe()

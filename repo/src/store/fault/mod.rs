@@ -41,6 +41,7 @@ struct State {
     plan: FaultPlan,
     calls: Vec<Call>,
     crashed: bool,
+    put_bytes: u64,
 }
 
 impl Default for FaultStore {
@@ -175,7 +176,10 @@ impl Store for FaultStore {
         let bytes = parts.concat();
         let mut disk = self.disk();
         match cut {
-            None => return disk.put(key, bytes, Durability::Durable),
+            None => {
+                self.state().put_bytes += bytes.len() as u64;
+                return disk.put(key, bytes, Durability::Durable);
+            }
             Some(Cut::Before) => {}
             Some(Cut::After) => drop(disk.put(key, bytes, Durability::Durable)),
             Some(Cut::LostRename) => drop(disk.put(key, bytes, Durability::LostWithPower)),
@@ -220,6 +224,12 @@ impl Store for FaultStore {
             Some(Cut::Before | Cut::TornPut | Cut::TornVisible { .. }) => {}
         }
         Err(crashed())
+    }
+
+    /// Counts as no call.
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        let state = self.state();
+        Ok(state.plan.room_after(state.put_bytes))
     }
 
     fn describe(&self) -> String {

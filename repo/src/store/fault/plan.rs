@@ -64,6 +64,7 @@ pub struct FaultPlan {
     cut: Option<(u64, Cut)>,
     failing_calls: BTreeMap<u64, ErrorKind>,
     full_from: Option<u64>,
+    room: Option<u64>,
     unreadable: BTreeSet<ObjectKey>,
     read_only: Option<ErrorKind>,
     hooks: Vec<Hook>,
@@ -96,6 +97,14 @@ impl FaultPlan {
         self
     }
 
+    /// The store tells that there is room for `bytes`, less what is put from then on; puts are not
+    /// refused for it.
+    #[must_use]
+    pub fn room(mut self, bytes: u64) -> Self {
+        self.room = Some(bytes);
+        self
+    }
+
     /// `get` and `get_range` of `key` fail with `Io`.
     #[must_use]
     pub fn unreadable(mut self, key: ObjectKey) -> Self {
@@ -123,6 +132,10 @@ impl FaultPlan {
     pub fn on_call(mut self, hook: impl Fn(&Call) + Send + Sync + 'static) -> Self {
         self.hooks.push(Arc::new(hook));
         self
+    }
+
+    pub(super) fn room_after(&self, put_bytes: u64) -> Option<u64> {
+        self.room.map(|room| room.saturating_sub(put_bytes))
     }
 
     pub(super) fn hooks(&self) -> Vec<Hook> {

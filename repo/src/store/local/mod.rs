@@ -10,7 +10,7 @@ mod tests;
 
 use super::{Folder, ObjectInfo, ObjectKey, Put, Store};
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::file_system::read_exact_at;
+use crate::os::file_system::{free_bytes, read_exact_at};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -329,6 +329,10 @@ impl Store for LocalStore {
             _ => self.steps.sync_directory(&directory),
         };
         result.map_err(|error| Error::io(self.path(key).display().to_string(), "remove the object", error))
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(free_bytes(&self.root))
     }
 
     fn describe(&self) -> String {
