@@ -105,7 +105,9 @@ fn system_files_of_windows() {
     assert_eq!(names, ["hiberfil.sys", "pagefile.sys", "swapfile.sys"]);
     let more: u64 = dropped.iter().map(|file| file[1].as_u64().unwrap()).sum();
     assert!(more >= 9 * MIB - 4096, "{report}");
-    assert_eq!(number(&report, "free_bytes"), number(&kept, "free_bytes") + more);
+    // The edges of the volume stay, whosever they are.
+    let left_out = number(&report, "free_bytes") - number(&kept, "free_bytes");
+    assert!(left_out <= more && left_out > more - 2 * MIB, "{left_out} of {more}");
     Disk::noise(&workspace.path("copy"), 48 * MIB, 8);
     workspace.run(["restore", "a", "copy", "--overwrite"]).expect(0);
     let copy = Loop::new(&workspace.path("copy"), &disk.parts[&1], 512);

@@ -2,7 +2,7 @@
 
 use crate::command::Workspace;
 use crate::disk::*;
-use crate::support::ImageFile;
+use crate::support::{ImageFile, can, run};
 use holotype_core::volume::ReadAt;
 use std::path::Path;
 
@@ -61,6 +61,51 @@ fn what_is_free_becomes_what_was_asked_for() {
         usual.check(&name);
         let taken = blocks_bytes(&usual.workspace.path(&name));
         assert!(taken <= number(&usual.report, "data_bytes") + MIB, "{policy}: {taken}");
+    }
+}
+
+/// The superblock of an array of version 1.0, as it lies near the end of a member.
+fn raid_superblock(member_bytes: u64) -> (u64, Vec<u8>) {
+    let at = (member_bytes / 512 - 16) & !7;
+    let mut block = vec![0; 256 + 2 * 2];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &0xA92B_4EFCu32.to_le_bytes());
+    put(4, &1u32.to_le_bytes());
+    put(16, &[7; 16]);
+    put(32, b"former");
+    put(72, &1u32.to_le_bytes());
+    put(80, &(at - 8).to_le_bytes());
+    put(92, &2u32.to_le_bytes());
+    put(136, &(at - 8).to_le_bytes());
+    put(144, &at.to_le_bytes());
+    put(220, &2u32.to_le_bytes());
+    let sum: u64 = block.chunks(4).map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap()))).sum();
+    let sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
+    block[216..220].copy_from_slice(&(sum as u32).to_le_bytes());
+    (at * 512, block)
+}
+
+/// What a target was before is nowhere to be seen, although what is free there stays.
+#[test]
+fn no_earlier_life_of_the_target_shows() {
+    if !Kind::Ext4.can() || !can(&["blkid", "wipefs"]) {
+        return;
+    }
+    let workspace = Workspace::new();
+    for bytes in [6 * MIB, 24 * MIB, 80 * MIB] {
+        let mut disk = Disk::noise(&workspace.path("disk"), bytes, 1);
+        disk.parts.insert(1, 0..bytes);
+        disk.fill(1, Kind::Ext4, bytes / 8);
+        workspace.run(["backup", "disk", "--name", "a"]).expect(0);
+        let target = Disk::noise(&workspace.path("target"), bytes, 2);
+        let (at, superblock) = raid_superblock(bytes);
+        target.image.write(at, &superblock);
+        let type_of = |path: &Path| run("blkid", &["-p", "-o", "value", "-s", "TYPE", path.to_str().unwrap()]);
+        assert_eq!(type_of(target.path()), "linux_raid_member\n");
+        workspace.run(["restore", "a", "target", "--overwrite"]).expect(0);
+        assert_eq!(type_of(target.path()), "ext4\n", "{bytes} bytes");
+        let signatures = |path: &Path| run("wipefs", &["-n", "-i", "-p", path.to_str().unwrap()]);
+        assert_eq!(signatures(target.path()), signatures(disk.path()));
     }
 }
 
