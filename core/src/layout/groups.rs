@@ -111,7 +111,7 @@ fn add(
     free: &mut [FreeRuns],
 ) -> Result<u64, Unmapped> {
     let mut whole = FreeRuns::builder(volume.bytes);
-    for run in whole_blocks(&map.free) {
+    for run in whole_blocks(&map.free, volume.bytes) {
         whole.push(run.offset(), run.len())?;
     }
     let whole = whole.finish();

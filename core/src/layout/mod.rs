@@ -211,8 +211,9 @@ impl<'a> Work<'a> {
         let keep: Vec<Option<Unmapped>> = readers.iter().map(|reader| self.reason_to_keep(reader.extent())).collect();
         let found = groups::look(&readers, &keep, &self.options.map);
         for ((place, _), map) in physical.iter().zip(found.maps) {
-            let start = self.survey.layout.volumes[*place].offset_bytes.unwrap_or(0);
-            self.survey.layout.volumes[*place].map = self.add_free(start, map);
+            let volume = &self.survey.layout.volumes[*place];
+            let (start, bytes) = (volume.offset_bytes.unwrap_or(0), volume.bytes);
+            self.survey.layout.volumes[*place].map = self.add_free(start, bytes, map);
         }
         // From the last on, so that the places before stay what they are.
         for (first, info) in found.logical.into_iter().rev() {
@@ -230,15 +231,15 @@ impl<'a> Work<'a> {
 
     fn add(&mut self, mut info: VolumeInfo, identity: Option<Identity>, map: MapResult) {
         info.identify(identity);
-        info.map = self.add_free(info.offset_bytes.unwrap_or(0), map);
+        info.map = self.add_free(info.offset_bytes.unwrap_or(0), info.bytes, map);
         self.survey.layout.volumes.push(info);
     }
 
-    /// Takes a map of the volume that begins at `start` into the disk's.
-    fn add_free(&mut self, start: u64, map: MapResult) -> MapInfo {
+    /// Takes a map of the volume of `bytes` that begins at `start` into the disk's.
+    fn add_free(&mut self, start: u64, bytes: u64, map: MapResult) -> MapInfo {
         let taken = map.and_then(|map| {
             let mut free_bytes = 0;
-            for run in whole_blocks(&map.free) {
+            for run in whole_blocks(&map.free, bytes) {
                 free_bytes += run.len();
                 self.free.push(start + run.offset(), run.len())?;
             }
@@ -248,13 +249,22 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The whole blocks in free runs, counted from the volume's start: what lies between free runs is cut
-/// into chunks of whole blocks then.
-fn whole_blocks(free: &FreeRuns) -> impl Iterator<Item = Extent> + '_ {
+/// So much of a volume is kept at its beginning and at its end, though no filesystem uses it. It is
+/// there that RAID, ZFS, encryption and other filesystems have their signatures: one that an earlier
+/// life of the target left there would make a restored volume look like a part of that.
+const EDGE_BYTES: u64 = 1 << 20;
+/// Of a small volume, a part of this many.
+const EDGE_PART: u64 = 64;
+
+/// The whole blocks in free runs of a volume, counted from its start and without its edges: what lies
+/// between free runs is cut into chunks of whole blocks then.
+fn whole_blocks(free: &FreeRuns, volume_bytes: u64) -> impl Iterator<Item = Extent> + '_ {
     let block = BLOCK_BYTES as u64;
+    let edge = EDGE_BYTES.min(volume_bytes / EDGE_PART);
     let blocks =
-        move |run: &Extent| Extent::between(run.offset().checked_next_multiple_of(block)?, run.end() / block * block);
-    free.iter().filter_map(blocks).filter(|run| !run.is_empty())
+        move |run: Extent| Extent::between(run.offset().checked_next_multiple_of(block)?, run.end() / block * block);
+    let inside = Extent::between(edge, volume_bytes - edge).into_iter().flat_map(|inside| free.within(inside));
+    inside.filter_map(blocks).filter(|run| !run.is_empty())
 }
 
 impl VolumeInfo {
@@ -295,5 +305,27 @@ impl MapInfo {
 
     fn unmapped(reason: Unmapped) -> Self {
         Self::Unmapped { cause: reason.cause.word().to_owned(), why: reason.why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_and_parts_of_blocks_are_kept() {
+        let blocks = |bytes: u64, runs: &[(u64, u64)]| -> Vec<(u64, u64)> {
+            let mut free = FreeRuns::builder(bytes);
+            runs.iter().for_each(|(start, end)| free.push(*start, end - start).unwrap());
+            whole_blocks(&free.finish(), bytes).map(|run| (run.offset(), run.end())).collect()
+        };
+        let mib = 1 << 20;
+        assert_eq!(blocks(640 << 10, &[(0, 640 << 10)]), [(12 << 10, 628 << 10)]);
+        assert_eq!(blocks(128 * mib, &[(0, 128 * mib)]), [(mib, 127 * mib)]);
+        assert_eq!(
+            blocks(128 * mib, &[(0, 9000), (5 * mib - 1, 5 * mib + 8191), (127 * mib, 128 * mib)]),
+            [(5 * mib, 5 * mib + 4096)]
+        );
+        assert_eq!(blocks(100, &[(0, 100)]), []);
     }
 }

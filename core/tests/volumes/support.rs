@@ -70,6 +70,11 @@ impl ImageFile {
         Self { path: path.to_owned(), file }
     }
 
+    /// A file that is there.
+    pub fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: File::options().read(true).write(true).open(path).unwrap() }
+    }
+
     /// Fills it with bytes that repeat nowhere.
     pub fn fill_with_random(&self, seed: u64) {
         let whole = self.bytes();
@@ -162,6 +167,14 @@ impl Mount {
             "mount",
             &[OsStr::new("-t"), kind.as_ref(), "-o".as_ref(), options.as_ref(), image.as_os_str(), at.as_os_str()],
         );
+        Self { at: at.to_owned() }
+    }
+
+    /// Mounts a block device with the kernel's driver.
+    pub fn device(device: &str, at: &Path, kind: &str, options: &str) -> Self {
+        fs::create_dir_all(at).unwrap();
+        let options = [OsStr::new("-t"), kind.as_ref(), "-o".as_ref(), options.as_ref()];
+        run("mount", &[&options[..], &[device.as_ref(), at.as_os_str()]].concat());
         Self { at: at.to_owned() }
     }
 

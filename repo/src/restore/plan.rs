@@ -15,6 +15,9 @@ use holotype_core::partition::{self, Found};
 use holotype_core::volume::ReadAt;
 use std::io;
 
+/// A backup GPT header lies in the last sector, of at most this length.
+const DISK_END_BYTES: u64 = 4096;
+
 /// A range of the image and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece {
@@ -206,11 +209,16 @@ impl Planner<'_> {
         if self.target.order() == WriteOrder::Ascending && target_bytes != image_bytes {
             return Err(self.invalid("a stream is as long as the image"));
         }
-        let table = match target_bytes != image_bytes || self.options.grow || self.options.new_guids {
+        let mut table = match target_bytes != image_bytes || self.options.grow || self.options.new_guids {
             true => table::plan(self.opened.bytes, self.sector_bytes(), target_bytes, self.options)
                 .map_err(|why| self.refused(why))?,
             false => TablePlan::default(),
         };
+        if target_bytes > image_bytes && !table.has_gpt {
+            // Where a GPT of an earlier life has its backup, which would contradict the image's table.
+            let bytes = (target_bytes - image_bytes).min(DISK_END_BYTES);
+            table.patches.push(Patch { offset: target_bytes - bytes, bytes: vec![0; bytes as usize] });
+        }
         if target_bytes < image_bytes {
             let least = self.used_end(&table.replaced)?.max(table.least_bytes);
             if target_bytes < least {

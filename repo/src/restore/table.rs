@@ -17,6 +17,8 @@ pub(super) struct TablePlan {
     pub replaced: Vec<Extent>,
     /// The shortest target that has room for the partitions and their table.
     pub least_bytes: u64,
+    /// Whether the image has a GPT, whose backup is written at the target's end.
+    pub has_gpt: bool,
     /// In words for the operator.
     pub changes: Vec<String>,
 }
@@ -59,7 +61,7 @@ fn gpt(
     target_bytes: u64,
     options: &RestoreOptions,
 ) -> Result<TablePlan, String> {
-    let mut plan = TablePlan { least_bytes: gpt.least_disk_bytes(), ..TablePlan::default() };
+    let mut plan = TablePlan { least_bytes: gpt.least_disk_bytes(), has_gpt: true, ..TablePlan::default() };
     let sector = u64::from(gpt.sector_bytes);
     let old = gpt.clone().fit_to(image.bytes())?;
     let old_backup: Vec<Extent> =

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use holotype_repo::core::ImageId;
+use holotype_repo::core::layout::{SurveyOptions, survey};
+use holotype_repo::core::volume::FreeRuns;
 use holotype_repo::disk::MemoryDisk;
 use holotype_repo::os::StdoutTarget;
 use holotype_repo::store::Folder;
@@ -9,7 +11,7 @@ use holotype_repo::{
     BackupOptions, Credentials, InitOptions, Job, Repository, RestoreOptions, Result, Store, VerifyOptions,
 };
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 /// Opens the first key of every test repository; a key file needs no slow derivation.
@@ -55,6 +57,72 @@ pub fn disk(seed: u64, bytes: usize) -> Vec<u8> {
         at += 150_000;
     }
     data
+}
+
+/// A FAT volume without files; its free clusters are noise.
+pub fn fat_volume(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut volume = noise(seed, bytes);
+    let options = fatfs::FormatVolumeOptions::new().volume_id(1);
+    fatfs::format_volume(Cursor::new(&mut volume[..]), options).unwrap();
+    volume
+}
+
+fn in_fat<T>(volume: &mut [u8], work: impl FnOnce(&fatfs::FileSystem<Cursor<&mut [u8]>>) -> T) -> T {
+    let opened = fatfs::FileSystem::new(Cursor::new(volume), fatfs::FsOptions::new()).unwrap();
+    let done = work(&opened);
+    opened.unmount().unwrap();
+    done
+}
+
+/// Writes a file into its root directory, or writes it anew.
+pub fn fat_write(volume: &mut [u8], name: &str, content: &[u8]) {
+    in_fat(volume, |opened| {
+        let mut file = opened.root_dir().create_file(name).unwrap();
+        file.truncate().unwrap();
+        file.write_all(content).unwrap();
+        file.flush().unwrap();
+    });
+}
+
+pub fn fat_remove(volume: &mut [u8], name: &str) {
+    in_fat(volume, |opened| opened.root_dir().remove(name).unwrap());
+}
+
+/// Bytes of a FAT volume that are free.
+pub fn fat_room(volume: &mut [u8]) -> usize {
+    in_fat(volume, |opened| {
+        let stats = opened.stats().unwrap();
+        stats.free_clusters() as usize * stats.cluster_size() as usize
+    })
+}
+
+/// A FAT volume on a whole disk, three fifths of it files, with free runs of noise among them.
+pub fn mapped_disk(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut volume = fat_volume(bytes, seed);
+    for number in 0..8 {
+        fat_write(&mut volume, &format!("file {number}"), &noise(seed * 10 + number, bytes / 10));
+    }
+    fat_remove(&mut volume, "file 2");
+    fat_remove(&mut volume, "file 5");
+    assert!(free_runs(&volume).bytes() > bytes as u64 / 5, "{:?}", free_runs(&volume));
+    volume
+}
+
+/// What nobody uses on a disk.
+pub fn free_runs(data: &[u8]) -> FreeRuns {
+    survey(&data.to_vec(), 512, &SurveyOptions::default()).free
+}
+
+/// Whether a restored disk is this one, but for what nobody uses of it.
+pub fn same_used(back: &[u8], data: &[u8]) -> bool {
+    let mut at = 0;
+    let mut same = back.len() == data.len();
+    for run in free_runs(data).iter() {
+        let (start, end) = (run.offset() as usize, run.end() as usize);
+        same = same && back[at..start] == data[at..start];
+        at = end;
+    }
+    same && back[at..] == data[at..]
 }
 
 pub fn options(name: &str) -> BackupOptions {
@@ -105,6 +173,13 @@ pub fn assert_restores(repository: &Repository, image: ImageId, data: &[u8]) {
     assert!(back == data, "image {} came back as other bytes{}", image.short(), first_difference(&back, data));
     let back = restore_stream(repository, image).unwrap();
     assert!(back == data, "image {} streamed as other bytes{}", image.short(), first_difference(&back, data));
+}
+
+/// Both ways of restoring give what is used of `data`.
+#[track_caller]
+pub fn assert_restores_used(repository: &Repository, image: ImageId, data: &[u8]) {
+    assert!(same_used(&restore(repository, image, data.len()).unwrap(), data), "image {}", image.short());
+    assert!(same_used(&restore_stream(repository, image).unwrap(), data), "image {} streamed", image.short());
 }
 
 fn first_difference(a: &[u8], b: &[u8]) -> String {
