@@ -38,7 +38,7 @@ fn stages(criterion: &mut Criterion) {
             bench.iter(|| stages.compress(black_box(&sample), &chunks, Compression::Zstd(level)));
         });
     }
-    let compress = || stages.compress(&sample, &chunks, Compression::Zstd(3));
+    let compress = || stages.compress(&sample, &chunks, Compression::default());
     let sealed_bytes: usize = compress().iter().map(|frame| frame.sealed_len()).sum();
     group.throughput(Throughput::Bytes(sealed_bytes as u64));
     group.bench_function("seal", |bench| {

@@ -26,7 +26,7 @@ pub struct BackupArguments {
     #[arg(long)]
     pub no_parent: bool,
     /// zstd level 1 to 19, or none
-    #[arg(long, value_name = "LEVEL", default_value = "3", value_parser = parse_compression)]
+    #[arg(long, value_name = "LEVEL", default_value = "2", value_parser = parse_compression)]
     pub compression: Compression,
     /// Keep every sector, those that no filesystem uses too
     #[arg(long)]
