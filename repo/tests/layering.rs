@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("random", &["error"]),
     ("disk", &["error"]),
     ("os", &["disk", "error"]),
-    ("store", &["error", "os::file_system", "os::host"]),
+    ("store", &["error", "os::direct", "os::file_system", "os::host"]),
     // The nouns of the repository, each over the store.
     ("keys", &["error", "random", "store"]),
     ("lease", &["error", "keys", "random", "store"]),

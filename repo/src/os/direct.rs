@@ -1,6 +1,7 @@
-//! Writes past the page cache, for restores: whole disks go through it once and are not read again,
-//! and filling fresh pages costs more than the copy that alignment needs.
+//! Writes past the page cache, for restores and packs: what is written once and not read soon. Filling
+//! fresh pages costs more than the copy that alignment needs.
 
+use super::file_system::write_all_at;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// A second way to an open file.
 #[derive(Debug)]
-pub(super) struct DirectFile {
+pub(crate) struct DirectFile {
     file: File,
     /// Memory to align in.
     buffer: Mutex<Vec<u8>>,
@@ -41,6 +42,49 @@ impl DirectFile {
         }
     }
 
+    /// Writes `parts`, one after another, from the start of `file`, which this stands beside. The last
+    /// bytes, which fill no block, and whatever is not taken here, go through the page cache.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn write_from_start(&self, file: &File, parts: &[&[u8]]) -> io::Result<()> {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = aligned(&mut buffer);
+        let (mut filled, mut offset_bytes) = (0, 0);
+        for part in parts {
+            let mut left = *part;
+            while !left.is_empty() {
+                let (now, later) = left.split_at(left.len().min(buffer.len() - filled));
+                buffer[filled..filled + now.len()].copy_from_slice(now);
+                filled += now.len();
+                left = later;
+                if filled == buffer.len() {
+                    if !self.write(buffer, offset_bytes)? {
+                        write_all_at(file, buffer, offset_bytes)?;
+                    }
+                    offset_bytes += filled as u64;
+                    filled = 0;
+                }
+            }
+        }
+        write_all_at(file, &buffer[..filled], offset_bytes)
+    }
+
+    /// Writes aligned bytes; `false` where this cannot be done here.
+    fn write(&self, aligned: &[u8], offset_bytes: u64) -> io::Result<bool> {
+        if !self.works() {
+            return Ok(false);
+        }
+        match write_all_at(&self.file, aligned, offset_bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.works.store(false, Ordering::Relaxed);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether it took everything so far.
     pub fn works(&self) -> bool {
         self.works.load(Ordering::Relaxed)
@@ -58,24 +102,26 @@ impl DirectFile {
             return Ok(0..0);
         }
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        buffer.resize(MOST_BYTES + ALIGNMENT, 0);
-        // At most one alignment, where it can be told at all.
-        let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let buffer = aligned(&mut buffer);
         let mut at = head;
         for part in data[head..head + middle].chunks(MOST_BYTES) {
-            let aligned = &mut buffer[start..start + part.len()];
-            aligned.copy_from_slice(part);
-            match super::file_system::write_all_at(&self.file, aligned, offset_bytes + at as u64) {
-                Ok(()) => at += part.len(),
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    self.works.store(false, Ordering::Relaxed);
-                    break;
-                }
-                Err(error) => return Err(error),
+            let block = &mut buffer[..part.len()];
+            block.copy_from_slice(part);
+            if !self.write(block, offset_bytes + at as u64)? {
+                break;
             }
+            at += part.len();
         }
         Ok(head..at)
     }
+}
+
+/// The aligned part of the buffer, of [`MOST_BYTES`].
+fn aligned(buffer: &mut Vec<u8>) -> &mut [u8] {
+    buffer.resize(MOST_BYTES + ALIGNMENT, 0);
+    // At most one alignment, where it can be told at all.
+    let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+    &mut buffer[start..start + MOST_BYTES]
 }
 
 #[cfg(test)]
@@ -104,5 +150,20 @@ mod tests {
             assert!(back[..start + middle.start].iter().chain(&back[start + middle.end..]).all(|byte| *byte == 0));
         }
         assert_eq!(direct.write_middle(&data[..60_000], 0).unwrap(), 0..0);
+    }
+
+    #[test]
+    fn parts_are_written_one_after_another() {
+        let directory = tempfile::tempdir().unwrap();
+        for length in [0, 1, 4096, MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES - 5] {
+            let path = directory.path().join(length.to_string());
+            let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+            let Some(direct) = DirectFile::beside(&file) else { return };
+            let data: Vec<u8> = (0..length).map(|at| (at % 253) as u8).collect();
+            let parts: Vec<&[u8]> = data.chunks(300_001).collect();
+            direct.write_from_start(&file, &parts).unwrap();
+            file.sync_all().unwrap();
+            assert!(std::fs::read(&path).unwrap() == data, "{length}");
+        }
     }
 }

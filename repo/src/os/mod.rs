@@ -4,7 +4,7 @@
 //! is absent.
 
 mod block_device;
-mod direct;
+pub(crate) mod direct;
 mod disks;
 mod file_source;
 pub(crate) mod file_system;

@@ -163,9 +163,7 @@ impl LocalStore {
         directory: &Path,
         parts: &[&[u8]],
     ) -> io::Result<Option<Put>> {
-        for part in parts {
-            self.steps.write(file, temporary, part)?;
-        }
+        self.steps.write_all(file, temporary, parts)?;
         self.steps.sync_file(file, temporary)?;
         for _ in 0..PUBLISH_ATTEMPTS {
             match self.steps.rename(temporary, path) {

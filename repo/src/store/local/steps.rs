@@ -1,9 +1,13 @@
 //! The steps of a local store that change the disk. Crash tests put their own in place of them.
 
+use crate::os::direct::DirectFile;
 use crate::os::file_system;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+
+/// From this length on an object is written past the page cache: packs, which are not read soon.
+const DIRECT_BYTES: usize = 4 << 20;
 
 /// One system call, or nearly, each; a crash can come before, in and after any of them.
 pub(crate) trait Steps: Send + Sync {
@@ -11,6 +15,10 @@ pub(crate) trait Steps: Send + Sync {
     fn create_file(&self, path: &Path) -> io::Result<File>;
     /// Appends all of `data`. `path` is the file's name, for tests.
     fn write(&self, file: &mut File, path: &Path, data: &[u8]) -> io::Result<()>;
+    /// Writes all of an object into its new file.
+    fn write_all(&self, file: &mut File, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        parts.iter().try_for_each(|part| self.write(file, path, part))
+    }
     /// Makes a file's bytes durable.
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()>;
     /// Renames, `AlreadyExists` where something stands there.
@@ -32,6 +40,13 @@ impl Steps for OperatingSystem {
     }
     fn write(&self, file: &mut File, _path: &Path, data: &[u8]) -> io::Result<()> {
         file.write_all(data)
+    }
+    fn write_all(&self, file: &mut File, _path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        match (bytes >= DIRECT_BYTES).then(|| DirectFile::beside(file)).flatten() {
+            Some(direct) => direct.write_from_start(file, parts),
+            None => parts.iter().try_for_each(|part| file.write_all(part)),
+        }
     }
     fn sync_file(&self, file: &File, _path: &Path) -> io::Result<()> {
         file.sync_all()
