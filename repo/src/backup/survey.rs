@@ -78,15 +78,7 @@ impl ReadAt for Metadata<'_> {
     }
 
     fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.source.read_at(offset_bytes + filled as u64, &mut buffer[filled..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        crate::disk::read_exact(|offset, buffer| self.source.read_at(offset, buffer), offset_bytes, buffer)?;
         self.hasher.lock().unwrap_or_else(PoisonError::into_inner).update(&offset_bytes.to_le_bytes()).update(buffer);
         Ok(())
     }

@@ -78,6 +78,25 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// Fills `buffer` from `offset_bytes` on by `read`, which may give less than asked; `UnexpectedEof` where
+/// it gives 0 before.
+pub(crate) fn read_exact(
+    read: impl Fn(u64, &mut [u8]) -> io::Result<usize>,
+    offset_bytes: u64,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(offset_bytes + filled as u64, &mut buffer[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// In which order a target takes its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOrder {

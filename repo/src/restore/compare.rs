@@ -21,16 +21,7 @@ const ZERO_STEP_BYTES: u64 = 64 << 10;
 
 /// Fills `buffer` from the target.
 pub(super) fn read_exact(target: &dyn Target, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match target.read_back(offset + filled as u64, &mut buffer[filled..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    crate::disk::read_exact(|offset, buffer| target.read_back(offset, buffer), offset, buffer)
 }
 
 /// The part of a window that the target does not hold. Free runs are none of it.
