@@ -98,7 +98,8 @@ impl Expected<'_> {
                 Some(())
             }
             Model::Inner(children) => {
-                for (child, bytes) in children {
+                // Nobody reads a leaf that has no bytes of the disk, so it may be hurt; verify tells that.
+                for (child, bytes) in children.iter().filter(|(_, bytes)| *bytes > 0) {
                     let before = disk.len() as u64;
                     self.bytes(*child, disk)?;
                     (disk.len() as u64 - before == *bytes).then_some(())?;
