@@ -8,6 +8,7 @@ pub mod backup;
 pub mod diff;
 pub mod disk;
 pub mod error;
+pub mod https;
 pub mod image;
 pub mod index;
 pub mod job;

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("job", &["error"]),
     ("random", &["error"]),
     ("disk", &["error"]),
+    ("https", &["error"]),
     ("os", &["disk", "error"]),
     ("store", &["error", "os::direct", "os::file_system", "os::host"]),
     // The nouns of the repository, each over the store.

@@ -1,0 +1,279 @@
+-- Version 1. Times are milliseconds since 1970 (UTC) by the server's clock. Ids are 32 hexadecimal
+-- digits, random, so that nobody can guess or count another organisation's.
+
+CREATE TABLE organisations (
+    id          TEXT PRIMARY KEY NOT NULL,
+    name        TEXT NOT NULL UNIQUE,
+    created_ms  INTEGER NOT NULL,
+    -- Number of the next event: events count for each organisation alone.
+    next_event  INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+CREATE TABLE users (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    role          TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'viewer')),
+    -- Argon2id in PHC form.
+    password      TEXT NOT NULL,
+    created_ms    INTEGER NOT NULL,
+    disabled_ms   INTEGER,
+    UNIQUE (organisation, name)
+) STRICT;
+
+CREATE TABLE machines (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    -- Ed25519 public key in hexadecimal digits; a machine is its key.
+    public_key    TEXT UNIQUE,
+    smbios_uuid   TEXT,
+    serial        TEXT,
+    notes         TEXT NOT NULL DEFAULT '',
+    created_ms    INTEGER NOT NULL,
+    seen_ms       INTEGER,
+    UNIQUE (organisation, name)
+) STRICT;
+CREATE INDEX machines_by_uuid ON machines (organisation, smbios_uuid);
+
+-- Attributes that may change or collide; they identify nobody.
+CREATE TABLE machine_addresses (
+    machine  TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    kind     TEXT NOT NULL CHECK (kind IN ('ip', 'mac')),
+    address  TEXT NOT NULL,
+    PRIMARY KEY (machine, kind, address)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX machine_addresses_by_address ON machine_addresses (kind, address);
+
+CREATE TABLE machine_disks (
+    machine              TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    number               INTEGER NOT NULL,
+    path                 TEXT NOT NULL,
+    model                TEXT,
+    serial               TEXT,
+    bytes                INTEGER NOT NULL,
+    logical_sector_bytes INTEGER NOT NULL,
+    physical_sector_bytes INTEGER NOT NULL,
+    PRIMARY KEY (machine, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE groups (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (organisation, name)
+) STRICT;
+
+CREATE TABLE group_machines (
+    group_id  TEXT NOT NULL REFERENCES groups(id) ON DELETE CASCADE,
+    machine   TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    PRIMARY KEY (group_id, machine)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_machines_by_machine ON group_machines (machine);
+
+CREATE TABLE repositories (
+    id             TEXT PRIMARY KEY NOT NULL,
+    organisation   TEXT NOT NULL REFERENCES organisations(id),
+    -- In URLs: 1 to 64 of [a-z0-9-].
+    name           TEXT NOT NULL,
+    -- Which kind of store, and where: ('directory', path).
+    store_kind     TEXT NOT NULL,
+    store_location TEXT NOT NULL,
+    created_ms     INTEGER NOT NULL,
+    UNIQUE (organisation, name),
+    UNIQUE (store_kind, store_location)
+) STRICT;
+
+-- Destinations that machines may be told of besides repositories: shares, disks, sticks.
+CREATE TABLE storages (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    kind          TEXT NOT NULL CHECK (kind IN ('repository', 'nfs', 'smb', 'local')),
+    location      TEXT NOT NULL,
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (organisation, name)
+) STRICT;
+
+-- Sessions of users, tokens of users and of machines. The secret is 256 random bits, so one hash is enough.
+CREATE TABLE tokens (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    user_id       TEXT REFERENCES users(id) ON DELETE CASCADE,
+    machine       TEXT REFERENCES machines(id) ON DELETE CASCADE,
+    kind          TEXT NOT NULL CHECK (kind IN ('session', 'token')),
+    name          TEXT NOT NULL,
+    -- BLAKE3 of the secret.
+    hash          BLOB NOT NULL UNIQUE,
+    created_ms    INTEGER NOT NULL,
+    expires_ms    INTEGER NOT NULL,
+    revoked_ms    INTEGER,
+    used_ms       INTEGER,
+    CHECK ((user_id IS NULL) <> (machine IS NULL))
+) STRICT;
+CREATE INDEX tokens_by_user ON tokens (user_id);
+CREATE INDEX tokens_by_machine ON tokens (machine);
+CREATE INDEX tokens_by_organisation ON tokens (organisation, created_ms);
+
+-- What a machine may do in a repository. Adding and reading are apart: a PC that is only backed up reads no data.
+CREATE TABLE machine_repositories (
+    machine     TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    repository  TEXT NOT NULL REFERENCES repositories(id) ON DELETE CASCADE,
+    may_add     INTEGER NOT NULL DEFAULT 1 CHECK (may_add IN (0, 1)),
+    -- 'none'; 'own': images that this machine added; 'granted': also those in image_grants; 'all'.
+    may_restore TEXT NOT NULL DEFAULT 'own' CHECK (may_restore IN ('none', 'own', 'granted', 'all')),
+    PRIMARY KEY (machine, repository)
+) STRICT, WITHOUT ROWID;
+
+-- Narrows one token to some of its machine's repositories; a token without rows has them all.
+CREATE TABLE token_repositories (
+    token       TEXT NOT NULL REFERENCES tokens(id) ON DELETE CASCADE,
+    repository  TEXT NOT NULL REFERENCES repositories(id) ON DELETE CASCADE,
+    PRIMARY KEY (token, repository)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE enrolment_codes (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    hash          BLOB NOT NULL UNIQUE,
+    -- The machine it is for, or none: then it makes one.
+    machine       TEXT REFERENCES machines(id) ON DELETE CASCADE,
+    repository    TEXT REFERENCES repositories(id) ON DELETE CASCADE,
+    group_id      TEXT REFERENCES groups(id) ON DELETE SET NULL,
+    created_ms    INTEGER NOT NULL,
+    expires_ms    INTEGER NOT NULL,
+    used_ms       INTEGER
+) STRICT;
+
+-- Image objects as they were received. What they are called is sealed; the one who backed up may tell it.
+CREATE TABLE images (
+    number         INTEGER PRIMARY KEY,
+    organisation   TEXT NOT NULL REFERENCES organisations(id),
+    repository     TEXT NOT NULL REFERENCES repositories(id),
+    -- Name of the object in the repository.
+    image          TEXT NOT NULL,
+    machine        TEXT REFERENCES machines(id) ON DELETE SET NULL,
+    user_id        TEXT REFERENCES users(id) ON DELETE SET NULL,
+    name           TEXT,
+    received_ms    INTEGER NOT NULL,
+    object_bytes   INTEGER NOT NULL,
+    source_bytes   INTEGER,
+    stored_bytes   INTEGER,
+    -- What the server signed about its receiving.
+    receipt        TEXT NOT NULL,
+    deleted_ms     INTEGER,
+    UNIQUE (repository, image)
+) STRICT;
+CREATE INDEX images_by_time ON images (organisation, received_ms, number);
+CREATE INDEX images_by_machine ON images (machine, received_ms, number);
+CREATE INDEX images_by_repository ON images (repository, received_ms, number);
+CREATE INDEX images_by_name ON images (organisation, name, number);
+
+CREATE TABLE image_grants (
+    repository  TEXT NOT NULL REFERENCES repositories(id) ON DELETE CASCADE,
+    image       TEXT NOT NULL,
+    machine     TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    granted_ms  INTEGER NOT NULL,
+    expires_ms  INTEGER,
+    PRIMARY KEY (machine, repository, image)
+) STRICT, WITHOUT ROWID;
+
+-- Whose a lease is: only its owner takes its heartbeats away.
+CREATE TABLE leases (
+    repository  TEXT NOT NULL REFERENCES repositories(id) ON DELETE CASCADE,
+    lease       TEXT NOT NULL,
+    machine     TEXT REFERENCES machines(id) ON DELETE CASCADE,
+    user_id     TEXT REFERENCES users(id) ON DELETE CASCADE,
+    created_ms  INTEGER NOT NULL,
+    PRIMARY KEY (repository, lease)
+) STRICT, WITHOUT ROWID;
+
+-- What is to be done, once or by a rule.
+CREATE TABLE tasks (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    action        TEXT NOT NULL CHECK (action IN ('backup', 'restore')),
+    machine       TEXT REFERENCES machines(id) ON DELETE CASCADE,
+    group_id      TEXT REFERENCES groups(id) ON DELETE CASCADE,
+    repository    TEXT REFERENCES repositories(id) ON DELETE CASCADE,
+    -- Restore: which image. Both: which disk, and other choices, as a JSON object.
+    image         TEXT,
+    options       TEXT NOT NULL DEFAULT '{}',
+    -- Neither: now. at_ms: once, then. rule: again and again, in time_zone.
+    at_ms         INTEGER,
+    rule          TEXT,
+    time_zone     TEXT,
+    next_ms       INTEGER,
+    enabled       INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    created_ms    INTEGER NOT NULL,
+    created_by    TEXT REFERENCES users(id) ON DELETE SET NULL,
+    CHECK ((machine IS NULL) <> (group_id IS NULL))
+) STRICT;
+CREATE INDEX tasks_by_organisation ON tasks (organisation, created_ms, id);
+CREATE INDEX tasks_by_next ON tasks (next_ms) WHERE next_ms IS NOT NULL AND enabled = 1;
+
+-- A task's work on one machine.
+CREATE TABLE task_runs (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    task          TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
+    machine       TEXT NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+    state         TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    created_ms    INTEGER NOT NULL,
+    started_ms    INTEGER,
+    ended_ms      INTEGER,
+    -- Last progress: bytes of bytes.
+    done_bytes    INTEGER NOT NULL DEFAULT 0,
+    total_bytes   INTEGER,
+    progress_ms   INTEGER,
+    image         TEXT,
+    result        TEXT,
+    receipt       TEXT
+) STRICT;
+CREATE INDEX task_runs_by_machine ON task_runs (machine, state, created_ms);
+CREATE INDEX task_runs_by_task ON task_runs (task, created_ms, id);
+CREATE INDEX task_runs_by_organisation ON task_runs (organisation, created_ms, id);
+
+CREATE TABLE kernel_images (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    -- BLAKE3 of the bytes, which lie in a file of that name.
+    hash          TEXT NOT NULL,
+    bytes         INTEGER NOT NULL,
+    version       TEXT NOT NULL DEFAULT '',
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (organisation, name)
+) STRICT;
+
+CREATE TABLE boot_profiles (
+    id            TEXT PRIMARY KEY NOT NULL,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    name          TEXT NOT NULL,
+    kernel_image  TEXT REFERENCES kernel_images(id) ON DELETE SET NULL,
+    -- A JSON object.
+    settings      TEXT NOT NULL DEFAULT '{}',
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (organisation, name)
+) STRICT;
+
+-- What happened, and the audit trail: who did what to which object, from where, and whether it was allowed.
+CREATE TABLE events (
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    number        INTEGER NOT NULL,
+    at_ms         INTEGER NOT NULL,
+    kind          TEXT NOT NULL,
+    -- 'user ID', 'machine ID', 'server' or 'nobody'.
+    actor         TEXT NOT NULL,
+    machine       TEXT,
+    subject       TEXT NOT NULL DEFAULT '',
+    address       TEXT,
+    -- 'done', 'refused' or 'failed'.
+    outcome       TEXT NOT NULL,
+    detail        TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (organisation, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_kind ON events (organisation, kind, number);
+CREATE INDEX events_by_machine ON events (machine, number) WHERE machine IS NOT NULL;
