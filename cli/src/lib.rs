@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };
-    logging::start(cli.global.verbose);
+    logging::start(&cli);
     let json = cli.global.json;
     match commands::run(cli) {
         Ok(exit) => exit.into(),

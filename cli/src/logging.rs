@@ -1,16 +1,25 @@
-//! What the library logs, on standard error, one line each: `warning: …`.
+//! What the library logs, on standard error, one line each: `warning: …`. The server logs with times,
+//! or as JSON.
 
+use crate::arguments::{Cli, Command, LogFormat};
 use crate::progress;
 use std::fmt;
 use std::io::{self, Write};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
-/// Starts logging; `verbose` counts the `-v`.
-pub fn start(verbose: u8) {
-    let level = match verbose {
+/// Starts logging as the command line asks for it.
+pub fn start(cli: &Cli) {
+    if let Command::Serve(arguments) = &cli.command {
+        return start_server(cli.global.verbose, arguments.log_format);
+    }
+    let level = match cli.global.verbose {
         0 => Level::WARN,
         1 => Level::INFO,
         _ => Level::DEBUG,
@@ -18,6 +27,21 @@ pub fn start(verbose: u8) {
     // Only a second start in the same process fails, and then the first one holds.
     let _ =
         tracing_subscriber::fmt().with_max_level(level).event_format(Line).with_writer(|| BesideProgress).try_init();
+}
+
+fn start_server(verbose: u8, format: LogFormat) {
+    let level = if verbose == 0 { Level::INFO } else { Level::DEBUG };
+    // Libraries below have a lot to say that is no operator's business.
+    let ours = Targets::new().with_default(LevelFilter::WARN);
+    let ours = ["holotype", "holotype_cli", "holotype_core", "holotype_repo", "holotype_server"]
+        .iter()
+        .fold(ours, |targets, name| targets.with_target(*name, level));
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
 }
 
 struct Line;

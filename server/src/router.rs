@@ -2,7 +2,7 @@
 
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
-use crate::{accounts, api, objects};
+use crate::{accounts, api, objects, observe};
 use axum::Json;
 use axum::Router;
 use axum::routing::get;
@@ -37,9 +37,11 @@ pub fn router(state: AppState) -> Router {
     let document = openapi();
     let (api, _) = api_routes().split_for_parts();
     api.route("/api/v1/openapi.json", get(move || async move { Json(document) }))
+        .merge(observe::routes())
         .method_not_allowed_fallback(|| async {
             ApiError::new(Code::MethodNotAllowed, "this path takes other methods")
         })
         .fallback(|| async { ApiError::not_found("such path") })
+        .layer(axum::middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

@@ -1,9 +1,14 @@
 //! What all requests share.
 
+use crate::config::{Config, DEFAULT_FLOOR_BYTES};
 use crate::database::Database;
 use crate::events::Events;
+use crate::metrics::Metrics;
+use crate::serve::StartError;
+use holotype_core::secret::SecretBytes;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -17,12 +22,67 @@ pub struct Shared {
     pub database: Database,
     /// Live events.
     pub events: Events,
+    /// What the server counts.
+    pub metrics: Metrics,
+    /// What `/metrics` wants; without it, it answers this host alone.
+    pub(crate) metrics_token: Option<SecretBytes>,
+    /// Free bytes below which new backups are refused.
+    pub(crate) floor_bytes: u64,
+    stopping: watch::Receiver<bool>,
 }
 
 impl AppState {
-    /// The state over a data directory whose database is open.
+    /// The state over a data directory whose database is open, for a server that nobody stops.
     pub fn new(data_dir: PathBuf, database: Database) -> Self {
-        Self(Arc::new(Shared { data_dir, database, events: Events::default() }))
+        let (_, stopping) = watch::channel(false);
+        Self::assemble(data_dir, database, None, DEFAULT_FLOOR_BYTES, stopping)
+    }
+
+    /// The state as it is configured; `stopping` becomes true when the server stops.
+    ///
+    /// # Errors
+    /// A token file that cannot be read.
+    pub fn configured(
+        config: &Config,
+        database: Database,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Self, StartError> {
+        let metrics_token = match &config.metrics_token_file {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| StartError::about(path, format!("the token cannot be read: {error}")))?;
+                Some(SecretBytes::new(text.lines().next().unwrap_or_default().trim().as_bytes().to_vec()))
+            }
+        };
+        Ok(Self::assemble(config.data_dir.clone(), database, metrics_token, config.floor_bytes, stopping))
+    }
+
+    fn assemble(
+        data_dir: PathBuf,
+        database: Database,
+        metrics_token: Option<SecretBytes>,
+        floor_bytes: u64,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            data_dir,
+            database,
+            events: Events::default(),
+            metrics: Metrics::default(),
+            metrics_token,
+            floor_bytes,
+            stopping,
+        }))
+    }
+
+    /// Ends when the server stops: long polls and streams wait for it beside what they wait for.
+    pub async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        if stopping.wait_for(|stop| *stop).await.is_err() {
+            // Nobody can stop it any more.
+            std::future::pending().await
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod backup;
 mod key;
 mod repository;
 mod restore;
+mod serve;
 
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
@@ -11,6 +12,7 @@ pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{
     DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
 };
+pub use serve::{LogFormat, ServeArguments};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -103,6 +105,8 @@ pub enum Command {
     RebuildIndex,
     /// Figures of the repository
     Stats,
+    /// Run the server: repositories, machines and tasks over HTTPS
+    Serve(Box<ServeArguments>),
     /// List the disks of this machine
     Disks,
     /// Manage keys

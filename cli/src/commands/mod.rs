@@ -9,6 +9,7 @@ mod init;
 mod key;
 mod receipt;
 mod restore;
+mod serve;
 mod stats;
 mod texts;
 mod verify;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Receipt(action) => receipt::run(global, &action),
         Command::Verify(arguments) => verify::run(global, &arguments),
         Command::RebuildIndex => stats::rebuild_index(global),
+        Command::Serve(arguments) => serve::run(*arguments, global.quiet),
         Command::Stats => stats::run(global),
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
