@@ -13,10 +13,13 @@ mod key_file;
 mod logging;
 mod output;
 mod own_disk;
+mod passwords;
 mod progress;
 mod secret_text;
+mod server_api;
 mod session;
 mod signals;
+mod token_file;
 mod units;
 
 use arguments::Cli;

@@ -7,7 +7,8 @@
 //! ```
 
 pub mod access;
-mod accounts;
+pub mod accounts;
+pub mod answers;
 mod api;
 pub mod clock;
 pub mod config;
@@ -15,11 +16,16 @@ pub mod data_dir;
 pub mod database;
 pub mod error;
 pub mod events;
+pub mod extract;
+pub mod json;
 mod listen;
 pub mod metrics;
 mod objects;
 mod observe;
+pub mod page;
+pub mod provider;
 pub mod router;
 pub mod serve;
 pub mod state;
+pub mod text;
 pub mod tls;

@@ -5,6 +5,7 @@
 //! a while → close. What is cut off then goes on where it was when the client comes again.
 
 use crate::config::Config;
+use crate::data_dir::{DataDir, DataLock, make_directory};
 use crate::database::Database;
 use crate::listen::{self, Limits};
 use crate::router::router;
@@ -13,7 +14,7 @@ use crate::tls::Identity;
 use holotype_repo::https::ServerPin;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -60,12 +61,14 @@ pub struct Running {
     pub address: SocketAddr,
     /// What clients pin.
     pub pin: ServerPin,
+    /// On the first start: the file with the first user's password.
+    pub initial_password: Option<PathBuf>,
     state: AppState,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     stop_within: Duration,
-    _lock: crate::data_dir::DataLock,
+    _lock: DataLock,
 }
 
 impl Running {
@@ -75,16 +78,19 @@ impl Running {
     /// Whatever keeps it from serving, in one sentence.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         raise_file_limit();
-        let data = crate::data_dir::DataDir::open_or_create(&config.data_dir)?;
-        let lock = data.lock()?;
+        let data = DataDir::create(&config.data_dir).map_err(StartError::new)?;
+        let lock = data.lock().map_err(StartError::new)?;
         let database_path = data.database();
         let database = Database::open(&database_path).map_err(|error| {
             StartError::about(&database_path, format!("the management database cannot be opened: {error}")).advise(
                 "restore it with `holotype server database restore` if it is damaged, or free space if the disk is full",
             )
         })?;
-        // crate::accounts::first_start(&database, &data)?;
-        let identity = Identity::load(&config.certificate, &data.tls())?;
+        let first = crate::accounts::first_start(&database, data.path());
+        let initial_password = first.map_err(|error| StartError::about(data.path(), error))?;
+        let tls_dir = data.tls();
+        make_directory(&tls_dir).map_err(|error| StartError::about(&tls_dir, format!("cannot be made: {error}")))?;
+        let identity = Identity::load(&config.certificate, &tls_dir)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             StartError::new(format!("{}: cannot listen there: {error}", config.listen))
                 .advise("end the other program that listens there, or give another --listen")
@@ -106,6 +112,7 @@ impl Running {
         Ok(Self {
             address,
             pin: identity.pin,
+            initial_password,
             state,
             stop,
             serving,

@@ -1,5 +1,7 @@
 //! What all requests share.
 
+use crate::accounts::Accounts;
+use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_FLOOR_BYTES};
 use crate::database::Database;
 use crate::events::Events;
@@ -22,6 +24,10 @@ pub struct Shared {
     pub database: Database,
     /// Live events.
     pub events: Events,
+    /// What time it is.
+    pub clock: Clock,
+    /// Guesses, and tokens that were good a moment ago.
+    pub accounts: Accounts,
     /// What the server counts.
     pub metrics: Metrics,
     /// What `/metrics` wants; without it, it answers this host alone.
@@ -34,8 +40,13 @@ pub struct Shared {
 impl AppState {
     /// The state over a data directory whose database is open, for a server that nobody stops.
     pub fn new(data_dir: PathBuf, database: Database) -> Self {
+        Self::with_clock(data_dir, database, Clock::system())
+    }
+
+    /// The same with a clock of its own.
+    pub fn with_clock(data_dir: PathBuf, database: Database, clock: Clock) -> Self {
         let (_, stopping) = watch::channel(false);
-        Self::assemble(data_dir, database, None, DEFAULT_FLOOR_BYTES, stopping)
+        Self::assemble(data_dir, database, clock, None, DEFAULT_FLOOR_BYTES, stopping)
     }
 
     /// The state as it is configured; `stopping` becomes true when the server stops.
@@ -55,12 +66,14 @@ impl AppState {
                 Some(SecretBytes::new(text.lines().next().unwrap_or_default().trim().as_bytes().to_vec()))
             }
         };
-        Ok(Self::assemble(config.data_dir.clone(), database, metrics_token, config.floor_bytes, stopping))
+        let clock = Clock::system();
+        Ok(Self::assemble(config.data_dir.clone(), database, clock, metrics_token, config.floor_bytes, stopping))
     }
 
     fn assemble(
         data_dir: PathBuf,
         database: Database,
+        clock: Clock,
         metrics_token: Option<SecretBytes>,
         floor_bytes: u64,
         stopping: watch::Receiver<bool>,
@@ -69,6 +82,8 @@ impl AppState {
             data_dir,
             database,
             events: Events::default(),
+            clock,
+            accounts: Accounts::default(),
             metrics: Metrics::default(),
             metrics_token,
             floor_bytes,

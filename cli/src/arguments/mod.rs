@@ -1,11 +1,16 @@
 //! The command line.
 
+mod accounts;
 mod backup;
 mod key;
 mod repository;
 mod restore;
 mod serve;
+mod server;
 
+pub use accounts::{
+    CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
+};
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
@@ -13,8 +18,12 @@ pub use restore::{
     DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
 };
 pub use serve::{LogFormat, ServeArguments};
+pub use server::{
+    DatabaseAction, OrgAction, ServerAction, ServerArguments, ServerRepositoryAction, ServerUserAction, UserRole,
+};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use holotype_repo::https::ServerPin;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -70,6 +79,15 @@ pub struct GlobalArguments {
     /// Where the index is cached [default: XDG_CACHE_HOME/holotype or ~/.cache/holotype]
     #[arg(long, global = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Server: https://HOST:PORT
+    #[arg(long, global = true, env = "HOLOTYPE_SERVER", hide_env_values = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Certificate that the server must show, as `holotype server fingerprint` prints it
+    #[arg(long, global = true, env = "HOLOTYPE_SERVER_PIN", hide_env_values = true, value_name = "PIN")]
+    pub server_pin: Option<ServerPin>,
+    /// File whose first line is a token of the server [default: that of `holotype login`]
+    #[arg(long, global = true, env = "HOLOTYPE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Print one JSON value to standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -112,6 +130,23 @@ pub enum Command {
     /// Manage keys
     #[command(subcommand)]
     Key(KeyAction),
+    /// Manage a server's directory: organisations, repositories, first users, the database
+    Server(ServerArguments),
+    /// Log in to a server, and keep the session's token
+    Login(LoginArguments),
+    /// End the session
+    Logout,
+    /// Manage users of a server
+    #[command(subcommand)]
+    User(UserAction),
+    /// Manage tokens of a server
+    #[command(subcommand)]
+    Token(TokenAction),
+    /// Manage codes that let machines in
+    #[command(subcommand)]
+    EnrolmentCode(EnrolmentCodeAction),
+    /// Make a key for this machine, and let it in with a code
+    Enrol(EnrolArguments),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Which shell

@@ -1,15 +1,18 @@
 //! The commands, one file each.
 
+mod accounts;
 mod backup;
 mod demo;
 mod diff;
 mod disks;
+mod enrol;
 mod images;
 mod init;
 mod key;
 mod receipt;
 mod restore;
 mod serve;
+mod server;
 mod stats;
 mod texts;
 mod verify;
@@ -34,6 +37,13 @@ pub fn run(cli: Cli) -> Result {
         Command::Stats => stats::run(global),
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
+        Command::Server(arguments) => server::run(global, &arguments),
+        Command::Login(arguments) => accounts::login(global, &arguments),
+        Command::Logout => accounts::logout(global),
+        Command::User(action) => accounts::user(global, &action),
+        Command::Token(action) => accounts::token(global, &action),
+        Command::EnrolmentCode(action) => accounts::enrolment_code(global, &action),
+        Command::Enrol(arguments) => enrol::run(global, &arguments),
         Command::Completions { shell } => texts::completions(shell),
         Command::Demo(arguments) => demo::run(global, &arguments),
         Command::Man { dir } => texts::man(&dir),

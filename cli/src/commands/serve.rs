@@ -11,7 +11,7 @@ use std::path::Path;
 const CONFIG_NAME: &str = "server.toml";
 
 pub fn run(arguments: ServeArguments, quiet: bool) -> Result {
-    let file = config_file(&arguments)?;
+    let file = config_file(&arguments.data, arguments.config.as_deref())?;
     let port_file = arguments.port_file.clone();
     let config = with_flags(file, &arguments).complete(arguments.data)?;
     serve(config, |running| {
@@ -23,10 +23,11 @@ pub fn run(arguments: ServeArguments, quiet: bool) -> Result {
     Ok(Exit::Done)
 }
 
-/// The configuration file that a command on this directory reads.
-fn config_file(arguments: &ServeArguments) -> Result<ConfigFile, StartError> {
-    let default = arguments.data.join(CONFIG_NAME);
-    match &arguments.config {
+/// The configuration that a command on this directory reads: the named file, else the directory's own
+/// where there is one.
+pub fn config_file(data: &Path, named: Option<&Path>) -> Result<ConfigFile, StartError> {
+    let default = data.join(CONFIG_NAME);
+    match named {
         Some(path) => ConfigFile::read(path),
         None if default.exists() => ConfigFile::read(&default),
         None => Ok(ConfigFile::default()),
@@ -51,6 +52,9 @@ fn tell(running: &Running) {
     let state: &AppState = running.state();
     eprintln!("holotype: serving {} on https://{}", state.data_dir.display(), running.address);
     eprintln!("holotype: clients pin it with --server-pin {}", running.pin);
+    if let Some(path) = &running.initial_password {
+        eprintln!("holotype: the first user is `admin`; the password stands in {}", path.display());
+    }
 }
 
 /// Whoever waits for the file never sees half of it.

@@ -142,11 +142,10 @@ fn full_and_read_only_disks() {
     mount(&["-t", "tmpfs", "-o", "size=48m", "none", room.to_str().unwrap()]);
     let _unmount = Unmount(room.to_str().unwrap().to_owned());
     server.start();
-    server
-        .admin(["server", "repo", "add", "small", "--dir", room.join("small").to_str().unwrap()])
-        .expect(0);
+    server.admin(["server", "repo", "add", "small", "--dir", room.join("small").to_str().unwrap()]).expect(0);
     let small = format!("{}/small", server.url());
-    let client = |arguments: &[&str]| finish(server.client_command(arguments).env("HOLOTYPE_REPO", &small).spawn().unwrap());
+    let client =
+        |arguments: &[&str]| finish(server.client_command(arguments).env("HOLOTYPE_REPO", &small).spawn().unwrap());
     client(&["init", "--fast-derivation"]).expect(0);
     let disk = small_disk(3);
     server.workspace.write("disk", &disk);
