@@ -15,8 +15,10 @@ mod output;
 mod own_disk;
 mod progress;
 mod secret_text;
+mod server_api;
 mod session;
 mod signals;
+mod token_file;
 mod units;
 
 use arguments::Cli;

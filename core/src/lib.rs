@@ -21,6 +21,7 @@ pub mod ids;
 pub mod kdf;
 pub mod key_slot;
 pub mod layout;
+pub mod machine_proof;
 pub mod padding;
 pub mod partition;
 pub mod seal;

@@ -26,6 +26,11 @@ pub const LEASE: SigningContext = SigningContext("holotype 2026 v1 lease\0");
 /// A restore's receipt, by who restored.
 pub const RECEIPT: SigningContext = SigningContext("holotype 2026 v1 receipt\0");
 
+/// A machine's wish to enrol, by its key.
+pub const MACHINE_ENROLMENT: SigningContext = SigningContext("holotype machine enrolment v1\0");
+/// A machine's wish for a session, by its key.
+pub const MACHINE_SESSION: SigningContext = SigningContext("holotype machine session v1\0");
+
 /// A signing key.
 #[derive(Clone)]
 pub struct Signing(ed25519_dalek::SigningKey);

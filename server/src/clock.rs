@@ -1,6 +1,8 @@
 //! The server's clock, and random names.
 
 use crate::error::{ApiError, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970 (UTC); 0 where the clock stands before that.
@@ -22,4 +24,25 @@ pub fn new_id() -> Result<String> {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A clock that tests can set.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// The system's.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// One that stands at what `now_ms` holds.
+    pub fn manual(now_ms: Arc<AtomicI64>) -> Self {
+        Self(Some(now_ms))
+    }
+
+    /// Milliseconds since 1970 (UTC).
+    pub fn now_ms(&self) -> i64 {
+        self.0.as_ref().map_or_else(now_ms, |at| at.load(Ordering::SeqCst))
+    }
 }

@@ -13,6 +13,7 @@ pub use restore::{
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use holotype_repo::https::ServerPin;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -68,6 +69,15 @@ pub struct GlobalArguments {
     /// Where the index is cached [default: XDG_CACHE_HOME/holotype or ~/.cache/holotype]
     #[arg(long, global = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Server: https://HOST:PORT
+    #[arg(long, global = true, env = "HOLOTYPE_SERVER", hide_env_values = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Certificate that the server must show, as `holotype server fingerprint` prints it
+    #[arg(long, global = true, env = "HOLOTYPE_SERVER_PIN", hide_env_values = true, value_name = "PIN")]
+    pub server_pin: Option<ServerPin>,
+    /// File whose first line is a token of the server [default: that of `holotype login`]
+    #[arg(long, global = true, env = "HOLOTYPE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Print one JSON value to standard output
     #[arg(long, global = true)]
     pub json: bool,

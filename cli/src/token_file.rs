@@ -1,0 +1,74 @@
+//! Where the token of a server is kept: a file for its owner's eyes alone.
+
+use crate::arguments::GlobalArguments;
+use crate::exit::{Failure, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `--token-file`, or `holotype/token` in the directory for configuration.
+pub fn path(global: &GlobalArguments) -> Result<PathBuf> {
+    if let Some(path) = &global.token_file {
+        return Ok(path.clone());
+    }
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    variable("XDG_CONFIG_HOME")
+        .or_else(|| variable("HOME").map(|path| path.join(".config")))
+        .map(|path| path.join("holotype/token"))
+        .ok_or_else(|| Failure::usage("token file: there is no home directory; give --token-file FILE"))
+}
+
+/// Writes `token`; replaces what was there in one step.
+pub fn write(path: &Path, token: &str) -> Result<()> {
+    let failed = |error| Failure::io(path.display(), "write the token", error);
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(above).map_err(failed)?;
+    // Made with 0600: nobody else reads it at any time.
+    let mut file = tempfile::Builder::new().prefix(".token-").tempfile_in(above).map_err(failed)?;
+    writeln!(file, "{token}").and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    if cfg!(unix) {
+        File::open(above).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Removes it, where it is.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::io(path.display(), "remove the token", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_for_its_owner_alone_and_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/token");
+        write(&path, "ht_1").unwrap();
+        write(&path, "ht_2").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ht_2\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(directory.path().join("new")).unwrap().count(), 0);
+    }
+}
