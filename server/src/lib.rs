@@ -8,7 +8,7 @@
 
 pub mod access;
 mod accounts;
-mod api;
+pub mod api;
 pub mod clock;
 pub mod database;
 pub mod error;
