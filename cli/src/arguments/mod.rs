@@ -2,11 +2,16 @@
 
 mod backup;
 mod key;
+mod management;
 mod repository;
 mod restore;
 
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
+pub use management::{
+    EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, StorageAction, StorageKind,
+    TaskAction,
+};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{
     DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
@@ -118,6 +123,24 @@ pub enum Command {
     /// Manage keys
     #[command(subcommand)]
     Key(KeyAction),
+    /// Manage a server's machines
+    #[command(subcommand)]
+    Machine(MachineAction),
+    /// Manage a server's groups of machines
+    #[command(subcommand)]
+    Group(GroupAction),
+    /// Manage a server's list of storages
+    #[command(subcommand)]
+    Storage(StorageAction),
+    /// Show a server's list of images
+    #[command(subcommand)]
+    Image(ImageAction),
+    /// Have a server's machines backed up and restored
+    #[command(subcommand)]
+    Task(TaskAction),
+    /// Show what happened on a server
+    #[command(subcommand)]
+    Event(EventAction),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Which shell

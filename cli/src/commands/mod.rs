@@ -4,12 +4,18 @@ mod backup;
 mod demo;
 mod diff;
 mod disks;
+mod group;
 mod images;
 mod init;
 mod key;
+mod machine;
+mod management;
 mod receipt;
 mod restore;
+mod server_lists;
 mod stats;
+mod storage;
+mod task;
 mod texts;
 mod verify;
 
@@ -32,6 +38,12 @@ pub fn run(cli: Cli) -> Result {
         Command::Stats => stats::run(global),
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
+        Command::Machine(action) => machine::run(global, &action),
+        Command::Group(action) => group::run(global, &action),
+        Command::Storage(action) => storage::run(global, &action),
+        Command::Image(action) => server_lists::images(global, &action),
+        Command::Task(action) => task::run(global, &action),
+        Command::Event(action) => server_lists::events(global, &action),
         Command::Completions { shell } => texts::completions(shell),
         Command::Demo(arguments) => demo::run(global, &arguments),
         Command::Man { dir } => texts::man(&dir),
