@@ -1,7 +1,7 @@
 //! Fills a management database and measures every list and search through the router.
 //!
 //! `measure_database DIR [MACHINES IMAGES EVENTS]`: DIR is made where it is not there, and used again
-//! where it is. Cold means: a new process over a file that the page cache was asked to forget.
+//! where it is. The first time of each page is that of a process that has not read it before.
 
 use axum::Router;
 use axum::body::Body;
@@ -42,7 +42,7 @@ fn fill(database: &Database, machines: u64, images: u64, events: u64) -> holotyp
         )?;
         for number in 0..4 {
             transaction.execute(
-                "INSERT INTO repositories VALUES (?1, ?2, ?3, 'directory', ?3, 0)",
+                "INSERT INTO repositories VALUES (?1, ?2, ?3, 'directory', ?3, 0, 0, NULL)",
                 [&id("repository", number), ORGANISATION, &format!("main-{number}")],
             )?;
         }
@@ -93,7 +93,13 @@ fn fill(database: &Database, machines: u64, images: u64, events: u64) -> holotyp
                 let kind = if number == events / 2 { "machine.deleted" } else { kinds[number as usize % kinds.len()] };
                 // Half of all events are about a machine.
                 let machine = (number % 2 == 0).then(|| id("machine", number / 2 % machines));
-                statement.execute(params![ORGANISATION, number as i64 + 1, (1_700_000_000_000 + number * 100) as i64, kind, machine])?;
+                statement.execute(params![
+                    ORGANISATION,
+                    number as i64 + 1,
+                    (1_700_000_000_000 + number * 100) as i64,
+                    kind,
+                    machine
+                ])?;
             }
             Ok(())
         })?;

@@ -46,12 +46,14 @@ struct BootProfile {
 #[into_params(parameter_in = Query)]
 struct ProfileQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Part of a name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
 }
@@ -62,7 +64,7 @@ struct ProfileQuery {
 struct NewBootProfile {
     name: Name,
     /// Id of the kernel image.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     kernel_image: Option<Text<200>>,
     #[serde(default)]
     settings: Map<String, Value>,

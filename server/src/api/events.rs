@@ -43,15 +43,17 @@ pub(super) struct Event {
 #[into_params(parameter_in = Query)]
 struct EventQuery {
     /// `next` of the page before; the newest come first.
-    #[param(max_length = 200)]
+    #[param(max_length = 15, pattern = "^[0-9]{1,15}$")]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// This kind alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     kind: Option<String>,
     /// About this machine alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     machine: Option<String>,
     /// Not before: milliseconds since 1970 (UTC).

@@ -40,15 +40,18 @@ struct Group {
 #[into_params(parameter_in = Query)]
 struct GroupQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Part of a name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
     /// This name alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     name: Option<String>,
 }

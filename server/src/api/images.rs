@@ -63,15 +63,18 @@ struct ImageDetail {
 #[into_params(parameter_in = Query)]
 struct ImageQuery {
     /// `next` of the page before. The newest come first; with `name_prefix`, the list goes by name.
-    #[param(max_length = 200)]
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200, pattern = "^[0-9]{1,15}\\..*$")]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Images of this machine alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     machine: Option<String>,
     /// Images in this repository alone: its id or its name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     repository: Option<String>,
     /// Not before: milliseconds since 1970 (UTC).
@@ -81,9 +84,11 @@ struct ImageQuery {
     #[param(value_type = Option<i64>, minimum = 0, maximum = 9007199254740991_i64)]
     to_ms: Option<Count>,
     /// What names begin with; capital letters count.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     name_prefix: Option<String>,
     /// Part of a name, at least three characters; capital letters do not count.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(min_length = 3, max_length = 200)]
     q: Option<String>,
 }
@@ -148,8 +153,8 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
         Actor::User { .. } => query.machine.clone(),
     };
     let short = query.q.as_ref().is_some_and(|text| text.chars().count() < 3);
-    if short || query.q.is_some() && query.name_prefix.is_some() {
-        return Err(invalid("q: it has at least three characters, and excludes name_prefix"));
+    if short {
+        return Err(invalid("q: it has at least three characters"));
     }
     // A machine has so few images that no index for names is needed.
     let by_index = machine.is_none();
@@ -158,11 +163,15 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
         (_, Some(_)) if by_index => Order::Name,
         _ => Order::Newest,
     };
-    let from = match order {
-        Order::Number => "image_names f CROSS JOIN images i ON i.number = f.rowid",
-        _ => "images i",
+    // Without statistics the planner would walk through all of the organisation's images.
+    let from = match (&order, &principal.actor) {
+        (Order::Number, _) => "image_names f CROSS JOIN images i ON i.number = f.rowid",
+        (Order::Name, _) => "images i INDEXED BY images_by_name",
+        (Order::Newest, Actor::User { .. }) if machine.is_some() => "images i INDEXED BY images_by_machine",
+        (Order::Newest, _) => "images i",
     };
-    let sql = format!("SELECT {COLUMNS} FROM {from} WHERE i.organisation = ? AND i.deleted_ms IS NULL");
+    let plus = if matches!(principal.actor, Actor::Machine { .. }) { "+" } else { "" };
+    let sql = format!("SELECT {COLUMNS} FROM {from} WHERE {plus}i.organisation = ? AND i.deleted_ms IS NULL");
     let mut select = Select::new(sql, [organisation.clone()]);
     if let Actor::Machine { id } = &principal.actor {
         select.and_all(OF_MACHINE, [id.clone().into(), id.clone().into(), now_ms().into()]);
@@ -187,15 +196,21 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
         (Some(text), false) => select.and("i.name LIKE ? ESCAPE '\\'", contains_pattern(text)),
         (None, _) => {}
     }
+    let after = query.after.as_deref();
     if let Some(prefix) = query.name_prefix {
-        select.and("i.name >= ?", prefix.clone());
+        // One lower bound alone, or the index is entered at the wrong one.
+        let is_bounded = matches!(order, Order::Name)
+            && after.is_some_and(|after| split_pair(after).is_ok_and(|(_, name)| name >= prefix.as_str()));
+        if !is_bounded {
+            select.and("i.name >= ?", prefix.clone());
+        }
         select.and("i.name < ?", format!("{prefix}{}", char::MAX));
     }
-    let after = query.after.as_deref();
     match order {
         Order::Newest => {
             if let Some((received_ms, number)) = after.map(split_pair).transpose()? {
-                let number: i64 = number.parse().map_err(|_| bad_cursor())?;
+                // Whatever stands after the time, the page begins at it.
+                let number = number.parse().unwrap_or(0_i64);
                 select.and_all("(i.received_ms, i.number) < (?, ?)", [received_ms.into(), number.into()]);
             }
             let key = |image: &Image| pair(image.received_ms, image.number);
@@ -209,10 +224,10 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
             select.page(connection, "i.name, i.number", query.limit, image, key)
         }
         Order::Number => {
-            if let Some(after) = after {
-                select.and("f.rowid < ?", after.parse::<i64>().map_err(|_| bad_cursor())?);
+            if let Some((number, _)) = after.map(split_pair).transpose()? {
+                select.and("f.rowid < ?", number);
             }
-            select.page(connection, "f.rowid DESC", query.limit, image, |image| image.number.to_string())
+            select.page(connection, "f.rowid DESC", query.limit, image, |image| pair(image.number, ""))
         }
     }
 }

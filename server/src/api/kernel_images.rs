@@ -48,12 +48,14 @@ pub(super) struct KernelImage {
 #[into_params(parameter_in = Query)]
 struct KernelQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Part of a name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
 }
@@ -73,9 +75,14 @@ impl TryFrom<String> for Hash {
 }
 
 /// Length of a kernel image.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Debug)]
 struct KernelBytes(i64);
+
+impl<'de> Deserialize<'de> for KernelBytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        whole_number(deserializer)?.try_into().map_err(serde::de::Error::custom)
+    }
+}
 
 impl TryFrom<i64> for KernelBytes {
     type Error = &'static str;
@@ -95,7 +102,7 @@ struct NewKernelImage {
     /// How many are to come.
     #[schema(value_type = i64, minimum = 1, maximum = 1073741824)]
     bytes: KernelBytes,
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     version: Option<Text<200>>,
 }
 
@@ -103,7 +110,7 @@ struct NewKernelImage {
 #[serde(deny_unknown_fields)]
 struct KernelImageChange {
     name: Option<Name>,
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     version: Option<Text<200>>,
 }
 

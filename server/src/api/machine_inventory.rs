@@ -39,7 +39,7 @@ struct Inventory {
     /// 32 hexadecimal digits, with or without dashes.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$")]
     smbios_uuid: Option<Text<36>>,
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     serial: Option<Text<200>>,
     #[serde(default)]
     #[schema(max_items = 128)]

@@ -81,7 +81,7 @@ struct Progress {
     done_bytes: Count,
     total_bytes: Option<Count>,
     /// What it is doing, in a word.
-    #[schema(value_type = Option<String>, max_length = 100)]
+    #[schema(value_type = Option<String>, max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     stage: Option<Text<100>>,
 }
 
@@ -99,13 +99,13 @@ enum EndState {
 struct End {
     state: EndState,
     /// The image that a backup made.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     image: Option<Text<200>>,
     /// How it ended, in a sentence.
-    #[schema(value_type = String, max_length = 4000)]
+    #[schema(value_type = String, max_length = 4000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     result: Text<4000>,
     /// What a restore signed.
-    #[schema(value_type = Option<String>, max_length = 32768)]
+    #[schema(value_type = Option<String>, max_length = 32768, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     receipt: Option<Text<32768>>,
 }
 

@@ -47,11 +47,11 @@ pub(super) struct Machine {
 #[serde(deny_unknown_fields)]
 pub(super) struct Disk {
     /// As the machine calls it, `/dev/sda`.
-    #[schema(value_type = String, max_length = 200)]
+    #[schema(value_type = String, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub(super) path: Text<200>,
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub(super) model: Option<Text<200>>,
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub(super) serial: Option<Text<200>>,
     pub(super) bytes: Count,
     pub(super) logical_sector_bytes: Count,
@@ -83,18 +83,22 @@ pub(super) struct MachineDetail {
 #[into_params(parameter_in = Query)]
 struct MachineQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Part of a name, an address, a serial number or a UUID.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
     /// This name alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     name: Option<String>,
     /// Machines of this group alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     group: Option<String>,
 }
@@ -104,7 +108,7 @@ struct MachineQuery {
 struct NewMachine {
     name: Name,
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 4000)]
+    #[schema(value_type = Option<String>, max_length = 4000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     notes: Option<Text<4000>>,
 }
 
@@ -112,7 +116,7 @@ struct NewMachine {
 #[serde(deny_unknown_fields)]
 struct MachineChange {
     name: Option<Name>,
-    #[schema(value_type = Option<String>, max_length = 4000)]
+    #[schema(value_type = Option<String>, max_length = 4000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     notes: Option<Text<4000>>,
 }
 

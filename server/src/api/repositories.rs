@@ -35,7 +35,7 @@ struct RepositoryDetail {
     repository: Repository,
     /// Images that this token may see.
     images: i64,
-    /// When the last of them came in.
+    /// When the last one came in.
     last_image_ms: Option<i64>,
 }
 
@@ -44,6 +44,7 @@ struct RepositoryDetail {
 #[into_params(parameter_in = Query)]
 struct RepositoryQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
@@ -110,10 +111,7 @@ async fn get_repository_summary(
                 )?
                 .query_row([&repository.id, id], |row| Ok((row.get(0)?, row.get(1)?)))?,
             Actor::User { .. } => connection
-                .prepare_cached(
-                    "SELECT count(*), max(received_ms) FROM images INDEXED BY images_by_repository
-                     WHERE repository = ?1 AND deleted_ms IS NULL",
-                )?
+                .prepare_cached("SELECT images, last_image_ms FROM repositories WHERE id = ?1")?
                 .query_row([&repository.id], |row| Ok((row.get(0)?, row.get(1)?)))?,
         };
         Ok(RepositoryDetail { repository, images, last_image_ms })

@@ -25,15 +25,18 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct RunQuery {
     /// `next` of the page before; the newest come first.
-    #[param(max_length = 200)]
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200, pattern = "^[0-9]{1,15}\\.[0-9a-f]{1,32}$")]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Runs of this task alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     task: Option<String>,
     /// Runs on this machine alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     machine: Option<String>,
     /// Runs in this state alone.

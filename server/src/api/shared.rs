@@ -33,8 +33,7 @@ impl TryFrom<u16> for Limit {
 }
 
 /// A count of bytes, or milliseconds since 1970: 0 to 2⁵³ - 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "i64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[schema(value_type = i64, minimum = 0, maximum = 9007199254740991_i64)]
 pub(super) struct Count(pub(super) i64);
 
@@ -43,6 +42,51 @@ impl TryFrom<i64> for Count {
 
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         (0..=MAX_NUMBER).contains(&number).then_some(Self(number)).ok_or("a number is 0 to 2^53 - 1")
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        whole_number(deserializer)?.try_into().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A whole number; JSON may write one as `23.0` too.
+pub(super) fn whole_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<i64, D::Error> {
+    struct Whole;
+
+    impl serde::de::Visitor<'_> for Whole {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a whole number")
+        }
+
+        fn visit_i64<E>(self, number: i64) -> std::result::Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> std::result::Result<i64, E> {
+            number.try_into().map_err(|_| E::custom("a number is too large"))
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> std::result::Result<i64, E> {
+            let is_whole = number.fract() == 0.0 && number.abs() <= MAX_NUMBER as f64;
+            if is_whole { Ok(number as i64) } else { Err(E::custom("a number here is whole")) }
+        }
+    }
+
+    deserializer.deserialize_i64(Whole)
+}
+
+/// A text of a query: at most 200 characters.
+pub(super) fn bounded<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    match text.as_ref().is_some_and(|text| text.chars().take(201).count() > 200) {
+        true => Err(serde::de::Error::custom("a text of a query has at most 200 characters")),
+        false => Ok(text),
     }
 }
 

@@ -67,15 +67,18 @@ struct Storage {
 #[into_params(parameter_in = Query)]
 struct StorageQuery {
     /// `next` of the page before; the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Part of a name or a location.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
     /// This name alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     name: Option<String>,
 }
@@ -86,7 +89,7 @@ struct NewStorage {
     name: Name,
     kind: StorageKind,
     /// Where it is; never with a password in it.
-    #[schema(value_type = String, max_length = 1000)]
+    #[schema(value_type = String, max_length = 1000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     location: Text<1000>,
 }
 
@@ -95,7 +98,7 @@ struct NewStorage {
 struct StorageChange {
     name: Option<Name>,
     /// Where it is; never with a password in it.
-    #[schema(value_type = Option<String>, max_length = 1000)]
+    #[schema(value_type = Option<String>, max_length = 1000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     location: Option<Text<1000>>,
 }
 

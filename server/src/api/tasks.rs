@@ -70,21 +70,26 @@ struct Task {
 #[into_params(parameter_in = Query)]
 struct TaskQuery {
     /// `next` of the page before; the newest come first.
-    #[param(max_length = 200)]
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200, pattern = "^[0-9]{1,15}\\.[0-9a-f]{1,32}$")]
     after: Option<String>,
     /// Items of the page, 100 where nothing is said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: Option<Limit>,
     /// Tasks for this machine alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     machine: Option<String>,
     /// Tasks for this group alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     group: Option<String>,
     /// This name alone.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     name: Option<String>,
     /// Part of a name.
+    #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200)]
     q: Option<String>,
 }
@@ -103,16 +108,16 @@ struct NewTask {
     name: Name,
     action: Action,
     /// The machine's id. Either this or `group`.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     machine: Option<Text<200>>,
     /// The group's id.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     group: Option<Text<200>>,
     /// Id or name of the repository.
-    #[schema(value_type = String, max_length = 200)]
+    #[schema(value_type = String, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     repository: Text<200>,
     /// For a restore: the image.
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     image: Option<Text<200>>,
     /// Which disk, and other choices: handed to the machine as they are.
     #[serde(default)]
@@ -121,10 +126,10 @@ struct NewTask {
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Text<100>>,
     /// Again and again, by this rule.
-    #[schema(value_type = Option<String>, max_length = 200, example = "30 2 * * MON-FRI")]
+    #[schema(value_type = Option<String>, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", example = "30 2 * * MON-FRI")]
     rule: Option<Text<200>>,
     /// The rule's time zone, by its IANA name; UTC where none is given.
-    #[schema(value_type = Option<String>, max_length = 100, example = "Europe/Berlin")]
+    #[schema(value_type = Option<String>, max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$", example = "Europe/Berlin")]
     time_zone: Option<Text<100>>,
 }
 

@@ -81,6 +81,9 @@ CREATE TABLE repositories (
     store_kind     TEXT NOT NULL,
     store_location TEXT NOT NULL,
     created_ms     INTEGER NOT NULL,
+    -- Kept by triggers on images: counting a million takes too long.
+    images         INTEGER NOT NULL DEFAULT 0,
+    last_image_ms  INTEGER,
     UNIQUE (organisation, name),
     UNIQUE (store_kind, store_location)
 ) STRICT;
@@ -170,6 +173,18 @@ CREATE INDEX images_by_time ON images (organisation, received_ms, number) WHERE 
 CREATE INDEX images_by_machine ON images (machine, received_ms, number);
 CREATE INDEX images_by_repository ON images (repository, received_ms, number) WHERE deleted_ms IS NULL;
 CREATE INDEX images_by_name ON images (organisation, name, number) WHERE deleted_ms IS NULL;
+CREATE TRIGGER images_counted AFTER INSERT ON images WHEN new.deleted_ms IS NULL BEGIN
+    UPDATE repositories SET images = images + 1, last_image_ms = max(coalesce(last_image_ms, 0), new.received_ms)
+        WHERE id = new.repository;
+END;
+CREATE TRIGGER images_uncounted AFTER DELETE ON images WHEN old.deleted_ms IS NULL BEGIN
+    UPDATE repositories SET images = images - 1 WHERE id = old.repository;
+END;
+CREATE TRIGGER images_recounted AFTER UPDATE OF deleted_ms ON images
+WHEN (old.deleted_ms IS NULL) <> (new.deleted_ms IS NULL) BEGIN
+    UPDATE repositories SET images = images + (new.deleted_ms IS NULL) - (old.deleted_ms IS NULL)
+        WHERE id = new.repository;
+END;
 -- Finds parts of names. The triggers keep it in step with the table.
 CREATE VIRTUAL TABLE image_names USING fts5(name, content = 'images', content_rowid = 'number', tokenize = 'trigram');
 CREATE TRIGGER image_names_insert AFTER INSERT ON images WHEN new.name IS NOT NULL BEGIN
