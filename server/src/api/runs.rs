@@ -54,7 +54,13 @@ async fn list_runs(
 ) -> Result<Json<Page<Run>>> {
     principal.require_user(Role::Viewer)?;
     let page = state.database.read(move |connection| {
-        let sql = format!("SELECT {COLUMNS} FROM task_runs r WHERE r.organisation = ?");
+        let index = match (&query.task, &query.machine, &query.state) {
+            (Some(_), ..) => "INDEXED BY task_runs_by_task",
+            (None, Some(_), _) => "INDEXED BY task_runs_by_machine",
+            (None, None, Some(_)) => "INDEXED BY task_runs_by_state",
+            (None, None, None) => "",
+        };
+        let sql = format!("SELECT {COLUMNS} FROM task_runs r {index} WHERE r.organisation = ?");
         let mut select = Select::new(sql, [principal.organisation.into()]);
         if let Some((created_ms, id)) = query.after.as_deref().map(split_pair).transpose()? {
             select.and_all("(r.created_ms, r.id) < (?, ?)", [created_ms.into(), id.to_owned().into()]);

@@ -266,6 +266,7 @@ CREATE TABLE task_runs (
 CREATE INDEX task_runs_by_machine ON task_runs (machine, state, created_ms);
 CREATE INDEX task_runs_by_task ON task_runs (task, created_ms, id);
 CREATE INDEX task_runs_by_organisation ON task_runs (organisation, created_ms, id);
+CREATE INDEX task_runs_by_state ON task_runs (organisation, state, created_ms, id);
 CREATE INDEX task_runs_running ON task_runs (coalesce(progress_ms, started_ms)) WHERE state = 'running';
 -- A machine does one thing at a time.
 CREATE UNIQUE INDEX task_runs_one_running ON task_runs (machine) WHERE state = 'running';
