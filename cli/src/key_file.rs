@@ -47,11 +47,16 @@ impl FreshKeyFile {
         let mut random = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *random)
             .map_err(|error| Failure::failed("io", format!("random numbers: could not get any: {error}")))?;
-        let text = Zeroizing::new(key_text(comment, &random).into_bytes());
-        let failed = |error| Failure::io(self.path.display(), "write the key file", error);
-        self.file.write_all(&text).and_then(|()| self.file.sync_all()).map_err(failed)?;
-        sync_directory_of(&self.path).map_err(failed)?;
-        Ok(text)
+        let text = Zeroizing::new(key_text(comment, &random));
+        self.write_text(&text)?;
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    /// Writes a secret as it is, durably.
+    pub fn write_text(&mut self, text: &str) -> Result<()> {
+        let failed = |error| Failure::io(self.path.display(), "write the secret", error);
+        self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all()).map_err(failed)?;
+        sync_directory_of(&self.path).map_err(failed)
     }
 
     /// Leaves it there: a key slot opens with it now.

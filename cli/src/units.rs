@@ -17,6 +17,11 @@ pub fn size(bytes: u64) -> String {
     format!("{scaled:.digits$} {}", UNITS[unit])
 }
 
+/// A time of a server: milliseconds since 1970 (UTC).
+pub fn time_of_ms(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|time| format!("{time:.0}")).unwrap_or_else(|_| ms.to_string())
+}
+
 /// Reads a number of bytes: digits, and K, M, G or T for binary units, as in `40G` or `512MiB`.
 ///
 /// # Errors

@@ -7,9 +7,11 @@
 //! ```
 
 pub mod access;
-mod accounts;
+pub mod accounts;
+pub mod answers;
 pub mod api;
 pub mod clock;
+pub mod data_dir;
 pub mod database;
 pub mod error;
 pub mod events;
@@ -17,6 +19,7 @@ pub mod extract;
 pub mod json;
 mod objects;
 pub mod page;
+pub mod provider;
 pub mod router;
 pub mod state;
 pub mod text;

@@ -23,8 +23,8 @@ pub struct PageQuery {
 
 impl PageQuery {
     /// Items of the page, within the bounds.
-    pub fn items(&self) -> usize {
-        self.limit.unwrap_or(DEFAULT_ITEMS).clamp(1, MAX_ITEMS) as usize
+    pub fn items(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_ITEMS).clamp(1, MAX_ITEMS)
     }
 
     /// Where the page begins: after this.
@@ -45,7 +45,8 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of what a query for one item more than `limit` gave; `key` is what the list is ordered by.
-    pub fn of(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Self {
+    pub fn of(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Self {
+        let limit = limit as usize;
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(key);

@@ -1,5 +1,7 @@
 //! What all requests share.
 
+use crate::accounts::Accounts;
+use crate::clock::Clock;
 use crate::database::Database;
 use crate::events::Events;
 use std::path::PathBuf;
@@ -17,12 +19,22 @@ pub struct Shared {
     pub database: Database,
     /// Live events.
     pub events: Events,
+    /// What time it is.
+    pub clock: Clock,
+    /// Guesses, and tokens that were good a moment ago.
+    pub accounts: Accounts,
 }
 
 impl AppState {
     /// The state over a data directory whose database is open.
     pub fn new(data_dir: PathBuf, database: Database) -> Self {
-        Self(Arc::new(Shared { data_dir, database, events: Events::default() }))
+        Self::with_clock(data_dir, database, Clock::system())
+    }
+
+    /// The same with a clock of its own.
+    pub fn with_clock(data_dir: PathBuf, database: Database, clock: Clock) -> Self {
+        let (events, accounts) = (Events::default(), Accounts::default());
+        Self(Arc::new(Shared { data_dir, database, events, clock, accounts }))
     }
 }
 

@@ -1,11 +1,16 @@
 //! The command line.
 
+mod accounts;
 mod backup;
 mod key;
 mod management;
 mod repository;
 mod restore;
+mod server;
 
+pub use accounts::{
+    CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
+};
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
@@ -15,6 +20,9 @@ pub use management::{
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{
     DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
+};
+pub use server::{
+    DatabaseAction, OrgAction, ServerAction, ServerArguments, ServerRepositoryAction, ServerUserAction, UserRole,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -141,6 +149,23 @@ pub enum Command {
     /// Show what happened on a server
     #[command(subcommand)]
     Event(EventAction),
+    /// Manage a server's directory: organisations, repositories, first users, the database
+    Server(ServerArguments),
+    /// Log in to a server, and keep the session's token
+    Login(LoginArguments),
+    /// End the session
+    Logout,
+    /// Manage users of a server
+    #[command(subcommand)]
+    User(UserAction),
+    /// Manage tokens of a server
+    #[command(subcommand)]
+    Token(TokenAction),
+    /// Manage codes that let machines in
+    #[command(subcommand)]
+    EnrolmentCode(EnrolmentCodeAction),
+    /// Make a key for this machine, and let it in with a code
+    Enrol(EnrolArguments),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Which shell

@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
+mod accounts;
 mod backup;
 mod demo;
 mod diff;
 mod disks;
+mod enrol;
 mod group;
 mod images;
 mod init;
@@ -12,6 +14,7 @@ mod machine;
 mod management;
 mod receipt;
 mod restore;
+mod server;
 mod server_lists;
 mod stats;
 mod storage;
@@ -44,6 +47,13 @@ pub fn run(cli: Cli) -> Result {
         Command::Image(action) => server_lists::images(global, &action),
         Command::Task(action) => task::run(global, &action),
         Command::Event(action) => server_lists::events(global, &action),
+        Command::Server(arguments) => server::run(global, &arguments),
+        Command::Login(arguments) => accounts::login(global, &arguments),
+        Command::Logout => accounts::logout(global),
+        Command::User(action) => accounts::user(global, &action),
+        Command::Token(action) => accounts::token(global, &action),
+        Command::EnrolmentCode(action) => accounts::enrolment_code(global, &action),
+        Command::Enrol(arguments) => enrol::run(global, &arguments),
         Command::Completions { shell } => texts::completions(shell),
         Command::Demo(arguments) => demo::run(global, &arguments),
         Command::Man { dir } => texts::man(&dir),

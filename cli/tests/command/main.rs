@@ -13,6 +13,7 @@ mod parallel;
 mod partial;
 mod passwords;
 mod round_trip;
+mod server;
 mod support;
 mod targets;
 mod terminal;

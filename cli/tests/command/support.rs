@@ -82,7 +82,9 @@ impl Workspace {
     /// The command with repository, password and cache in its environment, and nobody to ask.
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holotype"));
-        for variable in ["HOLOTYPE_PASSWORD_FILE", "XDG_CACHE_HOME"] {
+        for variable in
+            ["HOLOTYPE_PASSWORD_FILE", "HOLOTYPE_SERVER", "HOLOTYPE_TOKEN_FILE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"]
+        {
             command.env_remove(variable);
         }
         command

@@ -80,6 +80,13 @@ impl Principal {
     }
 }
 
+impl Role {
+    /// The role of this name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| role.to_string() == word)
+    }
+}
+
 impl std::fmt::Display for Role {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

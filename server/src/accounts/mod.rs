@@ -1,21 +1,91 @@
 //! Accounts: organisations, users, machines' keys, tokens, enrolment.
+//!
+//! ```text
+//! login, machines/session, enrol ──▶ token (shown once) ──▶ principal ──▶ every other path
+//! ```
 
-use crate::access::Principal;
-use crate::error::{ApiError, Code};
+mod audit;
+mod enrolment;
+mod enrolment_codes;
+mod first_start;
+mod grants;
+mod guesses;
+mod machine_rights;
+mod machine_sessions;
+mod me;
+pub(crate) mod passwords;
+mod principal;
+mod sessions;
+mod token_cache;
+mod token_list;
+mod tokens;
+mod user_passwords;
+mod users;
+
+pub use first_start::{DEFAULT_ORGANISATION, first_start};
+pub(crate) use users::{User, insert as insert_user};
+
 use crate::state::AppState;
-use axum::extract::FromRequestParts;
-use http::request::Parts;
+use std::net::IpAddr;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Wrong passwords, codes and proofs from one address: so many at once, and one more each time.
+const WRONG_GUESSES: (i64, i64) = (30, 10_000);
+/// Wrong tokens from one address.
+const WRONG_TOKENS: (i64, i64) = (120, 1_000);
+/// Refused tokens are noted at most once a minute and address.
+const NOTED_REFUSALS: (i64, i64) = (1, 60_000);
+
+/// What is known of accounts besides the database: guesses, and tokens that were good a moment ago.
+pub struct Accounts {
+    passwords: passwords::Passwords,
+    tokens: token_cache::TokenCache,
+    wrong_passwords: guesses::Accounts,
+    wrong_guesses: guesses::Buckets<IpAddr>,
+    wrong_tokens: guesses::Buckets<IpAddr>,
+    noted_refusals: guesses::Buckets<IpAddr>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        let buckets = |(capacity, refill_ms)| guesses::Buckets::new(capacity, refill_ms);
+        Self {
+            passwords: passwords::Passwords::default(),
+            tokens: token_cache::TokenCache::default(),
+            wrong_passwords: guesses::Accounts::default(),
+            wrong_guesses: buckets(WRONG_GUESSES),
+            wrong_tokens: buckets(WRONG_TOKENS),
+            noted_refusals: buckets(NOTED_REFUSALS),
+        }
+    }
+}
+
+impl Accounts {
+    /// To be called after anything that ends tokens, as when a machine is deleted: each is read anew.
+    pub fn forget_tokens(&self) {
+        self.tokens.forget();
+    }
+}
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-}
-
-impl FromRequestParts<AppState> for Principal {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(_parts: &mut Parts, _state: &AppState) -> Result<Self, ApiError> {
-        Err(ApiError::new(Code::NotAuthenticated, "no token was given"))
-    }
+        .routes(routes!(me::time))
+        .routes(routes!(me::me))
+        .routes(routes!(sessions::login))
+        .routes(routes!(sessions::logout))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::change, users::delete))
+        .routes(routes!(user_passwords::set))
+        .routes(routes!(token_list::list, token_list::create))
+        .routes(routes!(token_list::revoke))
+        .routes(routes!(enrolment_codes::list, enrolment_codes::create))
+        .routes(routes!(enrolment_codes::delete))
+        .routes(routes!(enrolment::enrol))
+        .routes(routes!(machine_sessions::open))
+        .routes(routes!(machine_rights::list))
+        .routes(routes!(machine_rights::get, machine_rights::put, machine_rights::delete))
+        .routes(routes!(grants::list, grants::create))
+        .routes(routes!(grants::delete))
 }

@@ -151,7 +151,7 @@ impl Select {
         map: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
         key: impl Fn(&T) -> String,
     ) -> Result<Page<T>> {
-        let limit = usize::from(limit.unwrap_or_default().0);
+        let limit = u32::from(limit.unwrap_or_default().0);
         self.sql.push_str(&format!(" ORDER BY {order} LIMIT {}", limit + 1));
         let mut statement = connection.prepare_cached(&self.sql)?;
         let rows = statement.query_map(params_from_iter(self.values), |row| map(row))?;

@@ -6,6 +6,9 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Step n brings a database from version n to n + 1. Steps are never changed, only added.
 const STEPS: &[&str] = &[include_str!("schema_1.sql")];
 
+/// The newest version that this program knows.
+pub const NEWEST_VERSION: u32 = STEPS.len() as u32;
+
 /// Brings the database to the newest version. Each step is one transaction, so a crash leaves a whole
 /// version, old or new.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -5,6 +5,8 @@
 
 mod migrate;
 
+pub use migrate::NEWEST_VERSION;
+
 use crate::error::{ApiError, Result};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};

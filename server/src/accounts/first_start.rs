@@ -1,0 +1,68 @@
+//! The first start of a server: an organisation, an admin, a password in a file.
+
+use super::passwords;
+use super::users::{self, User};
+use crate::access::Role;
+use crate::clock::{new_id, now_ms};
+use crate::database::Database;
+use crate::error::{ApiError, Result};
+use crate::text::SecretText;
+use holotype_repo::core::machine_proof::{CODE_CHARACTERS, code_text};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Name of the organisation that is meant where none is named.
+pub const DEFAULT_ORGANISATION: &str = "default";
+const ADMIN: &str = "admin";
+const PASSWORD_FILE: &str = "initial-admin-password";
+
+/// Makes organisation `default` and user `admin` where there is no organisation yet, and gives the path
+/// of the file with the admin's password; `None` where this is not the first start.
+///
+/// The file is written first: a crash leaves a file that opens nothing and is written anew.
+///
+/// # Errors
+/// Where the file or the database cannot be written.
+pub fn first_start(database: &Database, data_dir: &Path) -> Result<Option<PathBuf>> {
+    let has_any = |connection: &rusqlite::Connection| -> Result<bool> {
+        Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM organisations)", [], |row| row.get(0))?)
+    };
+    if database.read_blocking(has_any)? {
+        return Ok(None);
+    }
+    let mut random = [0; CODE_CHARACTERS * 5 / 8];
+    getrandom::fill(&mut random).map_err(|error| ApiError::internal(format!("no random bytes: {error}")))?;
+    let password = SecretText::try_from(code_text(&random)).map_err(ApiError::internal)?;
+    let hash = passwords::hash_blocking(&password)?;
+    let path = data_dir.join(PASSWORD_FILE);
+    write_password(&path, &password)
+        .map_err(|error| ApiError::internal(format!("{}: could not write it: {error}", path.display())))?;
+    let made = database.write_blocking(|transaction| {
+        if has_any(transaction)? {
+            return Ok(false);
+        }
+        let (organisation, created_ms) = (new_id()?, now_ms());
+        transaction.execute(
+            "INSERT INTO organisations (id, name, created_ms) VALUES (?1, ?2, ?3)",
+            rusqlite::params![organisation, DEFAULT_ORGANISATION, created_ms],
+        )?;
+        let user = User { id: new_id()?, name: ADMIN.to_owned(), role: Role::Admin, created_ms, disabled_ms: None };
+        users::insert(transaction, &organisation, &user, &hash)?;
+        Ok(true)
+    })?;
+    Ok(made.then_some(path))
+}
+
+fn write_password(path: &Path, password: &SecretText) -> std::io::Result<()> {
+    let above = path.parent().unwrap_or(Path::new("."));
+    // Made with 0600: nobody else reads it at any time.
+    let mut file = tempfile::Builder::new().prefix(".password-").tempfile_in(above)?;
+    writeln!(file, "{}", password.expose())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    if cfg!(unix) {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
