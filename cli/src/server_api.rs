@@ -76,6 +76,19 @@ impl ServerApi {
         }
     }
 
+    /// Opens a stream of events. It is read line by line.
+    pub fn stream(&self, path: &str) -> Result<impl std::io::BufRead + use<>> {
+        let subject = format!("{}{PREFIX}{path}", self.client.origin());
+        let request = Request::get(format!("{PREFIX}{path}")).body(());
+        let response = self.client.send(request.map_err(|error| Failure::usage(format!("{subject}: {error}")))?)?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+            return Err(failure(&subject, status, &bytes.unwrap_or_default(), None));
+        }
+        Ok(std::io::BufReader::new(response.into_body().into_reader()))
+    }
+
     /// Posts `body`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
         self.answer(Method::POST, path, Some(body))

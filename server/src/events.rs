@@ -98,7 +98,11 @@ pub fn record(transaction: &Transaction<'_>, event: &NewEvent) -> Result<LiveEve
     let number: i64 = transaction
         .prepare_cached("UPDATE organisations SET next_event = next_event + 1 WHERE id = ?1 RETURNING next_event - 1")?
         .query_row([&event.organisation], |row| row.get(0))?;
-    let at_ms = now_ms();
+    // Times never go back from one number to the next, also where the clock does: lists rely on it.
+    let before: Option<i64> = transaction
+        .prepare_cached("SELECT max(at_ms) FROM events WHERE organisation = ?1 AND number = ?2 - 1")?
+        .query_row(params![event.organisation, number], |row| row.get(0))?;
+    let at_ms = now_ms().max(before.unwrap_or(0));
     transaction
         .prepare_cached(
             "INSERT INTO events (organisation, number, at_ms, kind, actor, machine, subject, address, outcome, detail)

@@ -54,6 +54,10 @@ pub(crate) async fn collect(request: Request, max_bytes: usize) -> Result<Bytes,
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // The parser would take an array for an object, field by field.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::new(Code::InvalidRequest, "the body is not the JSON wanted here: expected an object"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let reason = reason(&error.to_string());
         ApiError::new(Code::InvalidRequest, format!("the body is not the JSON wanted here: {reason}"))

@@ -9,7 +9,7 @@
 pub mod access;
 pub mod accounts;
 pub mod answers;
-mod api;
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod data_dir;

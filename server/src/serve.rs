@@ -4,6 +4,7 @@
 //! (SIGTERM, SIGINT): take no new connections → end long polls and streams → let requests finish, for
 //! a while → close. What is cut off then goes on where it was when the client comes again.
 
+use crate::api::scheduler;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataLock, make_directory};
 use crate::database::Database;
@@ -99,7 +100,11 @@ impl Running {
         let (stop, stopping) = watch::channel(false);
         let state = AppState::configured(&config, database, stopping.clone())?;
         let limits = Limits { connections: config.max_connections, per_address: config.max_connections_per_address };
-        let background = Vec::new();
+        let stopped = state.clone();
+        let scheduling = scheduler::run(state.clone(), scheduler::Options::default(), async move {
+            stopped.stopped().await;
+        });
+        let background = vec![tokio::spawn(scheduling)];
         let serving = tokio::spawn(listen::serve(
             listener,
             identity.config,

@@ -13,7 +13,10 @@ const MAX_SECRET_BYTES: usize = 1024;
 /// A name for people: 1 to 100 characters, no control characters, no space at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 100)]
+#[schema(
+    value_type = String, min_length = 1, max_length = 100,
+    pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+)]
 pub struct Name(String);
 
 impl Name {

@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod key;
+mod management;
 mod repository;
 mod restore;
 mod serve;
@@ -13,6 +14,10 @@ pub use accounts::{
 };
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
+pub use management::{
+    EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, StorageAction, StorageKind,
+    TaskAction,
+};
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{
     DiffArguments, ImageArguments, ImagePart, ImagesArguments, ReceiptAction, ReceiptArguments, RestoreArguments,
@@ -130,6 +135,24 @@ pub enum Command {
     /// Manage keys
     #[command(subcommand)]
     Key(KeyAction),
+    /// Manage a server's machines
+    #[command(subcommand)]
+    Machine(MachineAction),
+    /// Manage a server's groups of machines
+    #[command(subcommand)]
+    Group(GroupAction),
+    /// Manage a server's list of storages
+    #[command(subcommand)]
+    Storage(StorageAction),
+    /// Show a server's list of images
+    #[command(subcommand)]
+    Image(ImageAction),
+    /// Have a server's machines backed up and restored
+    #[command(subcommand)]
+    Task(TaskAction),
+    /// Show what happened on a server
+    #[command(subcommand)]
+    Event(EventAction),
     /// Manage a server's directory: organisations, repositories, first users, the database
     Server(ServerArguments),
     /// Log in to a server, and keep the session's token

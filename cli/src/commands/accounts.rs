@@ -95,7 +95,7 @@ pub fn user(global: &GlobalArguments, action: &UserAction) -> Result {
             };
             let password = passwords::new(new_password_file.as_deref(), "--new-password-file")?;
             body["password"] = passwords::text(&password)?.into();
-            api.send(Method::PUT, &format!("/users/{}/password", escape(&id)), Some(&body))?;
+            api.put::<Value>(&format!("/users/{}/password", escape(&id)), &body)?;
             done(global, json!({ "id": id }), "the password is set".to_owned())
         }
     }

@@ -6,14 +6,20 @@ mod demo;
 mod diff;
 mod disks;
 mod enrol;
+mod group;
 mod images;
 mod init;
 mod key;
+mod machine;
+mod management;
 mod receipt;
 mod restore;
 mod serve;
 mod server;
+mod server_lists;
 mod stats;
+mod storage;
+mod task;
 mod texts;
 mod verify;
 
@@ -37,6 +43,12 @@ pub fn run(cli: Cli) -> Result {
         Command::Stats => stats::run(global),
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
+        Command::Machine(action) => machine::run(global, &action),
+        Command::Group(action) => group::run(global, &action),
+        Command::Storage(action) => storage::run(global, &action),
+        Command::Image(action) => server_lists::images(global, &action),
+        Command::Task(action) => task::run(global, &action),
+        Command::Event(action) => server_lists::events(global, &action),
         Command::Server(arguments) => server::run(global, &arguments),
         Command::Login(arguments) => accounts::login(global, &arguments),
         Command::Logout => accounts::logout(global),

@@ -81,6 +81,9 @@ CREATE TABLE repositories (
     store_kind     TEXT NOT NULL,
     store_location TEXT NOT NULL,
     created_ms     INTEGER NOT NULL,
+    -- Kept by triggers on images: counting a million takes too long.
+    images         INTEGER NOT NULL DEFAULT 0,
+    last_image_ms  INTEGER,
     UNIQUE (organisation, name),
     UNIQUE (store_kind, store_location)
 ) STRICT;
@@ -165,10 +168,36 @@ CREATE TABLE images (
     deleted_ms     INTEGER,
     UNIQUE (repository, image)
 ) STRICT;
-CREATE INDEX images_by_time ON images (organisation, received_ms, number);
+-- Lists show what was not deleted.
+CREATE INDEX images_by_time ON images (organisation, received_ms, number) WHERE deleted_ms IS NULL;
 CREATE INDEX images_by_machine ON images (machine, received_ms, number);
-CREATE INDEX images_by_repository ON images (repository, received_ms, number);
-CREATE INDEX images_by_name ON images (organisation, name, number);
+CREATE INDEX images_by_repository ON images (repository, received_ms, number) WHERE deleted_ms IS NULL;
+CREATE INDEX images_by_name ON images (organisation, name, number) WHERE deleted_ms IS NULL;
+CREATE TRIGGER images_counted AFTER INSERT ON images WHEN new.deleted_ms IS NULL BEGIN
+    UPDATE repositories SET images = images + 1, last_image_ms = max(coalesce(last_image_ms, 0), new.received_ms)
+        WHERE id = new.repository;
+END;
+CREATE TRIGGER images_uncounted AFTER DELETE ON images WHEN old.deleted_ms IS NULL BEGIN
+    UPDATE repositories SET images = images - 1 WHERE id = old.repository;
+END;
+CREATE TRIGGER images_recounted AFTER UPDATE OF deleted_ms ON images
+WHEN (old.deleted_ms IS NULL) <> (new.deleted_ms IS NULL) BEGIN
+    UPDATE repositories SET images = images + (new.deleted_ms IS NULL) - (old.deleted_ms IS NULL)
+        WHERE id = new.repository;
+END;
+-- Finds parts of names. The triggers keep it in step with the table.
+CREATE VIRTUAL TABLE image_names USING fts5(name, content = 'images', content_rowid = 'number', tokenize = 'trigram');
+CREATE TRIGGER image_names_insert AFTER INSERT ON images WHEN new.name IS NOT NULL BEGIN
+    INSERT INTO image_names (rowid, name) VALUES (new.number, new.name);
+END;
+CREATE TRIGGER image_names_delete AFTER DELETE ON images WHEN old.name IS NOT NULL BEGIN
+    INSERT INTO image_names (image_names, rowid, name) VALUES ('delete', old.number, old.name);
+END;
+CREATE TRIGGER image_names_update AFTER UPDATE OF name ON images WHEN old.name IS NOT new.name BEGIN
+    INSERT INTO image_names (image_names, rowid, name)
+        SELECT 'delete', old.number, old.name WHERE old.name IS NOT NULL;
+    INSERT INTO image_names (rowid, name) SELECT new.number, new.name WHERE new.name IS NOT NULL;
+END;
 
 CREATE TABLE image_grants (
     repository  TEXT NOT NULL REFERENCES repositories(id) ON DELETE CASCADE,
@@ -228,6 +257,8 @@ CREATE TABLE task_runs (
     done_bytes    INTEGER NOT NULL DEFAULT 0,
     total_bytes   INTEGER,
     progress_ms   INTEGER,
+    -- What it is doing, in a word.
+    stage         TEXT,
     image         TEXT,
     result        TEXT,
     receipt       TEXT
@@ -235,6 +266,10 @@ CREATE TABLE task_runs (
 CREATE INDEX task_runs_by_machine ON task_runs (machine, state, created_ms);
 CREATE INDEX task_runs_by_task ON task_runs (task, created_ms, id);
 CREATE INDEX task_runs_by_organisation ON task_runs (organisation, created_ms, id);
+CREATE INDEX task_runs_by_state ON task_runs (organisation, state, created_ms, id);
+CREATE INDEX task_runs_running ON task_runs (coalesce(progress_ms, started_ms)) WHERE state = 'running';
+-- A machine does one thing at a time.
+CREATE UNIQUE INDEX task_runs_one_running ON task_runs (machine) WHERE state = 'running';
 
 CREATE TABLE kernel_images (
     id            TEXT PRIMARY KEY NOT NULL,
@@ -245,6 +280,8 @@ CREATE TABLE kernel_images (
     bytes         INTEGER NOT NULL,
     version       TEXT NOT NULL DEFAULT '',
     created_ms    INTEGER NOT NULL,
+    -- When its bytes were there and synced; none before.
+    stored_ms     INTEGER,
     UNIQUE (organisation, name)
 ) STRICT;
 

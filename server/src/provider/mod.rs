@@ -15,7 +15,30 @@ pub use organisations::{Organisation, add_organisation, organisations};
 pub use repositories::{RepositoryEntry, add_repository, remove_repository, repositories};
 pub use users::add_user;
 
-use crate::error::{ApiError, Code};
+use crate::error::{ApiError, Code, Result};
+use crate::events::{self, NewEvent, Outcome};
+use rusqlite::Transaction;
+
+/// Notes what was done in an organisation's audit trail.
+fn note(
+    transaction: &Transaction<'_>,
+    organisation: &str,
+    kind: &'static str,
+    subject: String,
+    detail: &str,
+) -> Result<()> {
+    let event = NewEvent {
+        organisation: organisation.to_owned(),
+        kind,
+        actor: "server".to_owned(),
+        machine: None,
+        subject,
+        address: None,
+        outcome: Outcome::Done,
+        detail: detail.to_owned(),
+    };
+    events::record(transaction, &event).map(drop)
+}
 
 fn invalid(why: impl Into<String>) -> ApiError {
     ApiError::new(Code::InvalidRequest, why)

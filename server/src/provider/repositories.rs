@@ -1,6 +1,6 @@
 //! Repositories: which there are, and where they lie.
 
-use super::{invalid, io, organisations};
+use super::{invalid, io, note, organisations};
 use crate::clock::{new_id, now_ms};
 use crate::data_dir::{DataDir, make_directory};
 use crate::database::Database;
@@ -72,7 +72,10 @@ pub fn add_repository(
              VALUES (?1, ?2, ?3, 'directory', ?4, ?5) ON CONFLICT DO NOTHING",
             params![id, organisation_id, name, location, now_ms()],
         )?;
-        if added == 0 { Err(taken()) } else { Ok(()) }
+        if added == 0 {
+            return Err(taken());
+        }
+        note(transaction, &organisation_id, "repository.added", format!("repository {id}"), name)
     })?;
     Ok(RepositoryEntry { id, organisation: organisation.as_str().to_owned(), name: name.to_owned(), directory })
 }
@@ -144,6 +147,7 @@ pub fn remove_repository(database: &Database, organisation: &Name, name: &str) -
         )?;
         transaction.execute("DELETE FROM images WHERE repository = ?1", [&id])?;
         transaction.execute("DELETE FROM repositories WHERE id = ?1", [&id])?;
+        note(transaction, &organisation, "repository.removed", format!("repository {id}"), name)?;
         Ok(location.into())
     })
 }

@@ -1,12 +1,12 @@
 //! Users whom the provider makes: the first of an organisation.
 
+use super::note;
 use super::organisations::find;
 use crate::access::Role;
 use crate::accounts::{User, insert_user, passwords};
 use crate::clock::{new_id, now_ms};
 use crate::database::Database;
 use crate::error::Result;
-use crate::events::{self, NewEvent, Outcome};
 use crate::text::{Name, SecretText};
 
 /// Makes a user and gives their id.
@@ -28,17 +28,7 @@ pub fn add_user(
         let name = name.as_str().to_owned();
         let user = User { id: new_id()?, name, role, created_ms: now_ms(), disabled_ms: None };
         insert_user(transaction, &organisation, &user, &hash)?;
-        let event = NewEvent {
-            organisation,
-            kind: "user.created",
-            actor: "server".to_owned(),
-            machine: None,
-            subject: format!("user {}", user.id),
-            address: None,
-            outcome: Outcome::Done,
-            detail: role.to_string(),
-        };
-        events::record(transaction, &event)?;
+        note(transaction, &organisation, "user.created", format!("user {}", user.id), &role.to_string())?;
         Ok(user.id)
     })
 }

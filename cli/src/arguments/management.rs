@@ -1,0 +1,229 @@
+//! `holotype machine`, `group`, `storage`, `image`, `task`, `event`: what a server manages.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// What is to be done with machines.
+#[derive(Debug, Subcommand)]
+pub enum MachineAction {
+    /// List machines, by name
+    List {
+        /// Part of a name, an address, a serial number or a UUID
+        #[arg(value_name = "TEXT")]
+        search: Option<String>,
+        /// Machines of this group alone: its name or id
+        #[arg(long)]
+        group: Option<String>,
+    },
+    /// Show a machine
+    Show {
+        /// Its name or id
+        machine: String,
+    },
+    /// Add a machine that has not enrolled yet
+    Add {
+        /// Its name
+        name: String,
+        /// Notes for people
+        #[arg(long)]
+        notes: Option<String>,
+    },
+    /// Rename a machine
+    Rename {
+        /// Its name or id
+        machine: String,
+        /// Its new name
+        name: String,
+    },
+    /// Remove a machine with its tasks and rights; its images stay
+    Remove {
+        /// Its name or id
+        machine: String,
+    },
+}
+
+/// What is to be done with groups.
+#[derive(Debug, Subcommand)]
+pub enum GroupAction {
+    /// List groups, by name
+    List,
+    /// Make a group
+    Add {
+        /// Its name
+        name: String,
+    },
+    /// Rename a group
+    Rename {
+        /// Its name or id
+        group: String,
+        /// Its new name
+        name: String,
+    },
+    /// Remove a group with its tasks; its machines stay
+    Remove {
+        /// Its name or id
+        group: String,
+    },
+    /// Manage the machines of a group
+    #[command(subcommand)]
+    Member(MemberAction),
+}
+
+/// What is to be done with the machines of a group.
+#[derive(Debug, Subcommand)]
+pub enum MemberAction {
+    /// Put a machine into a group
+    Add(Member),
+    /// Take a machine out of a group
+    Remove(Member),
+}
+
+/// A machine and a group.
+#[derive(Debug, Args)]
+pub struct Member {
+    /// The group's name or id
+    pub group: String,
+    /// The machine's name or id
+    pub machine: String,
+}
+
+/// Kinds of storages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StorageKind {
+    /// A repository of a Holotype server
+    Repository,
+    /// A share of an NFS server
+    Nfs,
+    /// A share of an SMB server
+    Smb,
+    /// A disk or a stick
+    Local,
+}
+
+/// What is to be done with storages.
+#[derive(Debug, Subcommand)]
+pub enum StorageAction {
+    /// List storages, by name
+    List,
+    /// Add a storage
+    Add {
+        /// Its name
+        name: String,
+        /// What it is
+        #[arg(long)]
+        kind: StorageKind,
+        /// Where it is; without a password
+        #[arg(long)]
+        location: String,
+    },
+    /// Take a storage off the list; what lies there stays
+    Remove {
+        /// Its name or id
+        storage: String,
+    },
+}
+
+/// What is to be done with the server's list of images.
+#[derive(Debug, Subcommand)]
+pub enum ImageAction {
+    /// List images, the newest first
+    List {
+        /// Part of a name, at least three characters
+        #[arg(value_name = "TEXT")]
+        search: Option<String>,
+        /// Images of this machine alone: its name or id
+        #[arg(long)]
+        machine: Option<String>,
+        /// Images in this repository alone: its name or id
+        #[arg(long)]
+        repository: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Show an image with its receipt
+    Show {
+        /// The repository's name or id
+        repository: String,
+        /// Name of the image's object
+        image: String,
+    },
+}
+
+/// What is to be done with tasks.
+#[derive(Debug, Subcommand)]
+pub enum TaskAction {
+    /// Have machines backed up
+    Backup(NewTask),
+    /// Have an image restored
+    Restore {
+        /// Which image
+        #[arg(long)]
+        image: String,
+        /// For whom, and when
+        #[command(flatten)]
+        task: NewTask,
+    },
+    /// List tasks, the newest first
+    List,
+    /// Show a task and its runs
+    Show {
+        /// Its name or id
+        task: String,
+    },
+    /// Cancel what is queued and running of a task, and all that is yet to come
+    Cancel {
+        /// Its name or id
+        task: String,
+    },
+    /// Follow the runs of a task until all have ended
+    Watch {
+        /// Its name or id
+        task: String,
+    },
+}
+
+/// For whom a task is, and when.
+#[derive(Debug, Args)]
+pub struct NewTask {
+    /// The machine's name or id
+    #[arg(long, required_unless_present = "group", conflicts_with = "group")]
+    pub machine: Option<String>,
+    /// The group's name or id
+    #[arg(long)]
+    pub group: Option<String>,
+    /// The repository's name or id
+    #[arg(long)]
+    pub repository: String,
+    /// What the task is called [default: the action and whom it is for]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Which disk of the machine
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// Once, at this time: 2026-12-31T23:59:00+01:00
+    #[arg(long, value_name = "TIME", conflicts_with = "rule")]
+    pub at: Option<String>,
+    /// Again and again: minute, hour, day of month, month, day of week, as `30 2 * * MON-FRI`
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// The rule's time zone, as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "rule")]
+    pub time_zone: Option<String>,
+}
+
+/// What is to be done with events.
+#[derive(Debug, Subcommand)]
+pub enum EventAction {
+    /// List events, the newest first
+    List {
+        /// This kind alone, as machine.created
+        #[arg(long)]
+        kind: Option<String>,
+        /// About this machine alone: its name or id
+        #[arg(long)]
+        machine: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+}

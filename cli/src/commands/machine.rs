@@ -1,0 +1,95 @@
+//! `holotype machine`.
+
+use super::management::{id, query, text, time};
+use crate::arguments::{GlobalArguments, MachineAction};
+use crate::exit::{Exit, Result};
+use crate::output::{self, Table};
+use crate::server_api::ServerApi;
+use crate::units::size;
+use serde_json::{Value, json};
+
+/// Manages a server's machines.
+pub fn run(global: &GlobalArguments, action: &MachineAction) -> Result {
+    let api = ServerApi::open(global)?;
+    match action {
+        MachineAction::List { search, group } => list(global, &api, search.as_deref(), group.as_deref()),
+        MachineAction::Show { machine } => {
+            let machine: Value = api.get(&path(&api, machine)?)?;
+            show(global, &machine);
+            Ok(Exit::Done)
+        }
+        MachineAction::Add { name, notes } => {
+            let machine: Value = api.post("/machines", &json!({ "name": name, "notes": notes }))?;
+            told(global, &machine, "added")
+        }
+        MachineAction::Rename { machine, name } => {
+            let machine: Value = api.patch(&path(&api, machine)?, &json!({ "name": name }))?;
+            told(global, &machine, "renamed")
+        }
+        MachineAction::Remove { machine } => {
+            api.delete(&path(&api, machine)?)?;
+            told(global, &json!({ "name": machine }), "removed")
+        }
+    }
+}
+
+fn path(api: &ServerApi, machine: &str) -> Result<String> {
+    Ok(format!("/machines/{}", id(api, "machines", "machine", machine)?))
+}
+
+fn told(global: &GlobalArguments, machine: &Value, what: &str) -> Result {
+    match global.json {
+        true => output::json(machine),
+        false if global.quiet => {}
+        false => output::line(format!("machine {} {what}  {}", text(machine, "name"), text(machine, "id")).trim_end()),
+    }
+    Ok(Exit::Done)
+}
+
+fn list(global: &GlobalArguments, api: &ServerApi, search: Option<&str>, group: Option<&str>) -> Result {
+    let group = group.map(|group| id(api, "groups", "group", group)).transpose()?;
+    let machines: Vec<Value> =
+        api.list(&format!("/machines{}", query(&[("q", search), ("group", group.as_deref())])))?;
+    if global.json {
+        output::json(&machines);
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["NAME", "ID", "ENROLLED", "SEEN", "SERIAL"]);
+    for machine in &machines {
+        let enrolled = if machine["enrolled"] == true { "yes" } else { "no" };
+        table.row([
+            text(machine, "name").to_owned(),
+            text(machine, "id").to_owned(),
+            enrolled.to_owned(),
+            time(machine, "seen_ms"),
+            text(machine, "serial").to_owned(),
+        ]);
+    }
+    table.print();
+    Ok(Exit::Done)
+}
+
+fn show(global: &GlobalArguments, machine: &Value) {
+    if global.json {
+        return output::json(machine);
+    }
+    let mut table = Table::plain();
+    for field in ["name", "id", "smbios_uuid", "serial", "notes"] {
+        table.value(&field.replace('_', " "), text(machine, field));
+    }
+    table.value("enrolled", if machine["enrolled"] == true { "yes" } else { "no" });
+    table.value("seen", time(machine, "seen_ms"));
+    for (name, field) in [("address", "ip_addresses"), ("mac", "mac_addresses")] {
+        let addresses = machine[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        addresses.for_each(|address| table.value(name, address));
+    }
+    for group in machine["groups"].as_array().into_iter().flatten() {
+        table.value("group", text(group, "name"));
+    }
+    for disk in machine["disks"].as_array().into_iter().flatten() {
+        let bytes = size(disk["bytes"].as_u64().unwrap_or_default());
+        table.value("disk", format!("{} {bytes} {}", text(disk, "path"), text(disk, "model")));
+    }
+    table.value("last image", text(&machine["last_image"], "id"));
+    table.print();
+}

@@ -1,0 +1,319 @@
+//! Images: who backed up what, and when, by the server's clock.
+
+use super::openapi::{ChangeRefusals, Refusals};
+use super::shared::*;
+use crate::access::{Actor, Principal, Role};
+use crate::clock::now_ms;
+use crate::error::{ApiError, Result};
+use crate::extract::{Path, Query};
+use crate::json::Json;
+use crate::page::Page;
+use crate::state::AppState;
+use crate::text::Name;
+use axum::extract::State;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_images)).routes(routes!(get_image)).routes(routes!(report_image))
+}
+
+/// An image in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct Image {
+    /// The repository it is in.
+    repository: String,
+    /// Name of its object there.
+    image: String,
+    /// The machine that added it, if it is still there.
+    machine: Option<String>,
+    /// The user who added it, where it was no machine.
+    user: Option<String>,
+    /// What it is called, where that was told.
+    name: Option<String>,
+    /// When it came in, by the server's clock.
+    received_ms: i64,
+    /// Length of the image object.
+    object_bytes: i64,
+    /// Bytes of the disk, where that was told.
+    source_bytes: Option<i64>,
+    /// Bytes that it added to the repository, where that was told.
+    stored_bytes: Option<i64>,
+    /// When it was deleted.
+    deleted_ms: Option<i64>,
+    #[serde(skip)]
+    number: i64,
+}
+
+/// An image with the receipt.
+#[derive(Debug, Serialize, ToSchema)]
+struct ImageDetail {
+    #[serde(flatten)]
+    image: Image,
+    /// What the server signed when the image came in.
+    receipt: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ImageQuery {
+    /// `next` of the page before. The newest come first; with `name_prefix`, the list goes by name.
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200, pattern = "^[0-9]{1,15}\\..*$")]
+    after: Option<String>,
+    /// Items of the page, 100 where nothing is said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
+    /// Images of this machine alone.
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200)]
+    machine: Option<String>,
+    /// Images in this repository alone: its id or its name.
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200)]
+    repository: Option<String>,
+    /// Not before: milliseconds since 1970 (UTC).
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 9007199254740991_i64)]
+    from_ms: Option<Count>,
+    /// Before: milliseconds since 1970 (UTC).
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 9007199254740991_i64)]
+    to_ms: Option<Count>,
+    /// What names begin with; capital letters count.
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(max_length = 200)]
+    name_prefix: Option<String>,
+    /// Part of a name, at least three characters; capital letters do not count.
+    #[serde(default, deserialize_with = "bounded")]
+    #[param(min_length = 3, max_length = 200)]
+    q: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ImageReport {
+    name: Option<Name>,
+    /// Bytes of the disk.
+    source_bytes: Option<Count>,
+    /// Bytes that it added to the repository.
+    stored_bytes: Option<Count>,
+}
+
+const COLUMNS: &str = "i.repository, i.image, i.machine, i.user_id, i.name, i.received_ms, i.object_bytes,
+                       i.source_bytes, i.stored_bytes, i.deleted_ms, i.number";
+
+fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
+    Ok(Image {
+        repository: row.get(0)?,
+        image: row.get(1)?,
+        machine: row.get(2)?,
+        user: row.get(3)?,
+        name: row.get(4)?,
+        received_ms: row.get(5)?,
+        object_bytes: row.get(6)?,
+        source_bytes: row.get(7)?,
+        stored_bytes: row.get(8)?,
+        deleted_ms: row.get(9)?,
+        number: row.get(10)?,
+    })
+}
+
+/// A machine sees the images it added, and those granted to it.
+const OF_MACHINE: &str = "i.number IN (SELECT number FROM images WHERE machine = ? UNION ALL
+    SELECT o.number FROM image_grants g JOIN images o ON o.repository = g.repository AND o.image = g.image
+    WHERE g.machine = ? AND (g.expires_ms IS NULL OR g.expires_ms > ?))";
+
+/// In which order a list goes, and where its next page begins.
+enum Order {
+    Newest,
+    Name,
+    /// As they came in; the search for a part of a name gives them so.
+    Number,
+}
+
+/// Lists and searches images.
+#[utoipa::path(get, path = "/images", tag = "images", operation_id = "list_images", params(ImageQuery),
+    responses((status = 200, description = "A page", body = Page<Image>), Refusals))]
+async fn list_images(
+    State(state): State<AppState>,
+    principal: Principal,
+    Query(query): Query<ImageQuery>,
+) -> Result<Json<Page<Image>>> {
+    state.database.read(move |connection| list(connection, &principal, query)).await.map(Json)
+}
+
+fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Result<Page<Image>> {
+    let organisation = Value::from(principal.organisation.clone());
+    let machine = match &principal.actor {
+        Actor::Machine { id } => Some(id.clone()),
+        Actor::User { .. } => query.machine.clone(),
+    };
+    let short = query.q.as_ref().is_some_and(|text| text.chars().count() < 3);
+    if short {
+        return Err(invalid("q: it has at least three characters"));
+    }
+    // A machine has so few images that no index for names is needed.
+    let by_index = machine.is_none();
+    let order = match (&query.q, &query.name_prefix) {
+        (Some(_), _) if by_index => Order::Number,
+        (_, Some(_)) if by_index => Order::Name,
+        _ => Order::Newest,
+    };
+    // Without statistics the planner would walk through all of the organisation's images.
+    let from = match (&order, &principal.actor) {
+        (Order::Number, _) => "image_names f CROSS JOIN images i ON i.number = f.rowid",
+        (Order::Name, _) => "images i INDEXED BY images_by_name",
+        (Order::Newest, Actor::User { .. }) if machine.is_some() => "images i INDEXED BY images_by_machine",
+        (Order::Newest, _) => "images i",
+    };
+    let plus = if matches!(principal.actor, Actor::Machine { .. }) { "+" } else { "" };
+    let sql = format!("SELECT {COLUMNS} FROM {from} WHERE {plus}i.organisation = ? AND i.deleted_ms IS NULL");
+    let mut select = Select::new(sql, [organisation.clone()]);
+    if let Actor::Machine { id } = &principal.actor {
+        select.and_all(OF_MACHINE, [id.clone().into(), id.clone().into(), now_ms().into()]);
+        if let Some(machine) = query.machine {
+            select.and("i.machine = ?", machine);
+        }
+    } else if let Some(machine) = query.machine {
+        select.and("i.machine = ?", machine);
+    }
+    if let Some(repository) = query.repository {
+        let id = repository_id(connection, &principal.organisation, &repository)?;
+        select.and("i.repository = ?", id);
+    }
+    if let Some(Count(from_ms)) = query.from_ms {
+        select.and("i.received_ms >= ?", from_ms);
+    }
+    if let Some(Count(to_ms)) = query.to_ms {
+        select.and("i.received_ms < ?", to_ms);
+    }
+    match (&query.q, by_index) {
+        (Some(text), true) => select.and("f.name MATCH ?", format!("\"{}\"", text.replace('"', "\"\""))),
+        (Some(text), false) => select.and("i.name LIKE ? ESCAPE '\\'", contains_pattern(text)),
+        (None, _) => {}
+    }
+    let after = query.after.as_deref();
+    if let Some(prefix) = query.name_prefix {
+        // One lower bound alone, or the index is entered at the wrong one.
+        let is_bounded = matches!(order, Order::Name)
+            && after.is_some_and(|after| split_pair(after).is_ok_and(|(_, name)| name >= prefix.as_str()));
+        if !is_bounded {
+            select.and("i.name >= ?", prefix.clone());
+        }
+        select.and("i.name < ?", format!("{prefix}{}", char::MAX));
+    }
+    match order {
+        Order::Newest => {
+            if let Some((received_ms, number)) = after.map(split_pair).transpose()? {
+                // Whatever stands after the time, the page begins at it.
+                let number = number.parse().unwrap_or(0_i64);
+                select.and_all("(i.received_ms, i.number) < (?, ?)", [received_ms.into(), number.into()]);
+            }
+            let key = |image: &Image| pair(image.received_ms, image.number);
+            select.page(connection, "i.received_ms DESC, i.number DESC", query.limit, image, key)
+        }
+        Order::Name => {
+            if let Some((number, name)) = after.map(split_pair).transpose()? {
+                select.and_all("(i.name, i.number) > (?, ?)", [name.to_owned().into(), number.into()]);
+            }
+            let key = |image: &Image| pair(image.number, image.name.as_deref().unwrap_or_default());
+            select.page(connection, "i.name, i.number", query.limit, image, key)
+        }
+        Order::Number => {
+            if let Some((number, _)) = after.map(split_pair).transpose()? {
+                select.and("f.rowid < ?", number);
+            }
+            select.page(connection, "f.rowid DESC", query.limit, image, |image| pair(image.number, ""))
+        }
+    }
+}
+
+/// The id of a repository that is given by its id or its name.
+pub(super) fn repository_id(connection: &Connection, organisation: &str, repository: &str) -> Result<String> {
+    let sql = "SELECT id FROM repositories WHERE organisation = ?1 AND (id = ?2 OR name = ?2)";
+    one(connection.prepare_cached(sql)?.query_row([organisation, repository], |row| row.get(0)), "repository")
+}
+
+fn find(connection: &Connection, principal: &Principal, repository: &str, name: &str) -> Result<ImageDetail> {
+    let repository = repository_id(connection, &principal.organisation, repository)
+        .map_err(|error| if error.code() == crate::error::Code::NotFound { no_image() } else { error })?;
+    let sql = format!(
+        "SELECT {COLUMNS}, i.receipt FROM images i WHERE i.repository = ? AND i.image = ? AND i.organisation = ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row([&repository, name, &principal.organisation], |row| {
+        Ok(ImageDetail { image: image(row)?, receipt: row.get(11)? })
+    });
+    let found = one(found, "image")?;
+    if let Actor::Machine { id } = &principal.actor
+        && found.image.machine.as_ref() != Some(id)
+    {
+        let sql = "SELECT 1 FROM image_grants WHERE machine = ?1 AND repository = ?2 AND image = ?3
+                   AND (expires_ms IS NULL OR expires_ms > ?4)";
+        let granted = connection.prepare_cached(sql)?.query_row(params![id, repository, name, now_ms()], |_| Ok(()));
+        one(granted, "image")?;
+    }
+    Ok(found)
+}
+
+fn no_image() -> ApiError {
+    ApiError::not_found("such image")
+}
+
+/// Shows an image with its receipt.
+#[utoipa::path(get, path = "/images/{repository}/{image}", tag = "images", operation_id = "get_image",
+    params(("repository" = String, Path, description = "Id or name of the repository"),
+        ("image" = String, Path, description = "Name of the image's object")),
+    responses((status = 200, description = "The image", body = ImageDetail), Refusals))]
+async fn get_image(
+    State(state): State<AppState>,
+    principal: Principal,
+    Path((repository, image)): Path<(String, String)>,
+) -> Result<Json<ImageDetail>> {
+    state.database.read(move |connection| find(connection, &principal, &repository, &image)).await.map(Json)
+}
+
+/// Tells what an image is called and how large it is: by the one who added it. What it does not tell stays.
+#[utoipa::path(post, path = "/images/{repository}/{image}/report", tag = "images", operation_id = "report_image",
+    params(("repository" = String, Path, description = "Id or name of the repository"),
+        ("image" = String, Path, description = "Name of the image's object")), request_body = ImageReport,
+    responses((status = 200, description = "As it is known now", body = ImageDetail), Refusals, ChangeRefusals))]
+async fn report_image(
+    State(state): State<AppState>,
+    principal: Principal,
+    Path((repository, image)): Path<(String, String)>,
+    Json(report): Json<ImageReport>,
+) -> Result<Json<ImageDetail>> {
+    if let Actor::User { .. } = principal.actor {
+        principal.require_user(Role::Operator)?;
+    }
+    let asking = principal.clone();
+    let detail = change(&state, &principal, move |transaction, journal| {
+        let found = find(transaction, &asking, &repository, &image)?.image;
+        let own = match &asking.actor {
+            Actor::Machine { id } => found.machine.as_ref() == Some(id),
+            Actor::User { id, .. } => found.user.as_ref() == Some(id),
+        };
+        if !own {
+            return Err(ApiError::new(crate::error::Code::NotAllowed, "only the one who added the image tells of it"));
+        }
+        transaction.execute(
+            "UPDATE images SET name = coalesce(?2, name), source_bytes = coalesce(?3, source_bytes),
+             stored_bytes = coalesce(?4, stored_bytes) WHERE number = ?1",
+            params![
+                found.number,
+                report.name.as_ref().map(Name::as_str),
+                report.source_bytes.map(|count| count.0),
+                report.stored_bytes.map(|count| count.0)
+            ],
+        )?;
+        let name = report.name.as_ref().map(Name::as_str).unwrap_or_default();
+        journal.note(transaction, "image.reported", found.machine.as_deref(), format!("image {image}"), name)?;
+        find(transaction, &asking, &repository, &image)
+    });
+    detail.await.map(Json)
+}
