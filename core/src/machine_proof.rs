@@ -66,10 +66,10 @@ mod tests {
     #[test]
     fn codes_are_read_as_they_are_typed() {
         let code = code_text(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255]);
-        assert_eq!(code, "000G-40R4-0M30-W409-185G-RDZZ");
+        assert_eq!(code, "000G-40R4-0M30-E209-185G-R3FZ");
         let normal = normal_code(&code).unwrap();
-        assert_eq!(normal, "000G40R40M30W409185GRDZZ");
-        assert_eq!(normal_code(" oO0g 4 0r4-0m30-w409-i85g-rdzz").as_deref(), Some(normal.as_str()));
+        assert_eq!(normal, "000G40R40M30E209185GR3FZ");
+        assert_eq!(normal_code(" oO0g 4 0r4-0m30-e209-i85g-r3fz").as_deref(), Some(normal.as_str()));
         assert_eq!(normal_code(&code[1..]), None);
         assert_eq!(normal_code(&code.replace('Z', "U")), None);
         assert_eq!(normal_code(&code.replace('Z', "é")), None);
