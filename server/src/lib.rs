@@ -14,5 +14,8 @@ pub mod database;
 pub mod error;
 pub mod events;
 mod objects;
+pub mod received;
+pub mod repositories;
+pub mod room;
 pub mod router;
 pub mod state;

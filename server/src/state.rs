@@ -2,6 +2,9 @@
 
 use crate::database::Database;
 use crate::events::Events;
+use crate::received::ReceiptKey;
+use crate::repositories::Repositories;
+use crate::room::Room;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,12 +20,21 @@ pub struct Shared {
     pub database: Database,
     /// Live events.
     pub events: Events,
+    /// The repositories that were opened.
+    pub repositories: Repositories,
+    /// Whether there is room for new backups.
+    pub room: Room,
+    /// What signs receipts.
+    pub receipt_key: ReceiptKey,
 }
 
 impl AppState {
     /// The state over a data directory whose database is open.
     pub fn new(data_dir: PathBuf, database: Database) -> Self {
-        Self(Arc::new(Shared { data_dir, database, events: Events::default() }))
+        let repositories = Repositories::new(&data_dir);
+        let receipt_key = ReceiptKey::at(&data_dir);
+        let events = Events::default();
+        Self(Arc::new(Shared { data_dir, database, events, repositories, room: Room::default(), receipt_key }))
     }
 }
 
