@@ -13,6 +13,7 @@ mod key_file;
 mod logging;
 mod output;
 mod own_disk;
+mod place;
 mod progress;
 mod secret_text;
 mod session;

@@ -83,7 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "keyless",
         &["error", "image", "index", "lease", "pack", "repository::Catalog", "repository::RepositoryConfig", "store"],
     ),
-    ("remote", &["error", "https", "pack::EncodedFooter", "store"]),
+    ("remote", &["error", "https", "pack::EncodedFooter", "pack::TRAILER_BYTES", "store"]),
     ("diff", &["error", "image", "job", "manifest", "repository::Repository", "restore::read_lease"]),
     ("stats", &["error", "index", "repository::Repository", "store"]),
     ("receipt", &["error", "os::host", "restore::RestoreReport"]),

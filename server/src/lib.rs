@@ -19,3 +19,5 @@ pub mod repositories;
 pub mod room;
 pub mod router;
 pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -13,6 +13,7 @@ pub use restore::{
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use holotype_repo::https::ServerPin;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -50,9 +51,15 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArguments {
-    /// Directory of the repository
+    /// Directory of the repository, or https://HOST[:PORT]/NAME of one on a server
     #[arg(long, global = true, env = "HOLOTYPE_REPO", hide_env_values = true, value_name = "PATH")]
     pub repo: Option<PathBuf>,
+    /// File whose first line is the token for the server
+    #[arg(long, global = true, env = "HOLOTYPE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Certificate that the server must show, sha256:DIGITS; without, the system's authorities decide
+    #[arg(long, global = true, env = "HOLOTYPE_SERVER_PIN", hide_env_values = true, value_name = "PIN")]
+    pub server_pin: Option<ServerPin>,
     /// File whose first line is the password
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "password_command")]
     pub password_file: Option<PathBuf>,

@@ -226,6 +226,7 @@ fn uploads_become_objects(store: &dyn Store) {
     long.discard();
     let short = store.upload(&key, 10, "fifth").unwrap();
     assert_error(short.commit(), ErrorKind::InvalidInput, &key);
+    store.upload(&key, 10, "fifth").unwrap().discard();
 }
 
 /// Puts `bytes(writer)` from every writer at once.

@@ -73,10 +73,8 @@ fn take_tagged(store: &LocalStore, tag: &str) -> io::Result<Option<(File, PathBu
             match store.create_at(&path) {
                 // Made meanwhile, so another is at work.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-                result => drop(result?),
+                result => result?,
             }
-            // Once more, for reading too.
-            File::options().read(true).write(true).open(&path)?
         }
         result => result?,
     };
