@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod own_disk;
 mod passwords;
+mod place;
 mod progress;
 mod secret_text;
 mod server_api;

@@ -2,13 +2,14 @@
 
 use crate::arguments::GlobalArguments;
 use crate::credentials;
-use crate::exit::{Failure, Result};
+use crate::exit::Result;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::{secret_text, signals};
 use holotype_repo::core::WriterId;
 use holotype_repo::core::secret::SecretBytes;
 use holotype_repo::repository::RepositoryConfig;
-use holotype_repo::store::{Folder, LocalStore};
+use holotype_repo::store::LocalStore;
 use holotype_repo::{CancelToken, Error, ErrorKind, Image, ImageSelector, InitOptions, Job, Repository, Store};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub struct Session {
 impl Session {
     /// Opens the repository of the command line.
     pub fn open(global: &GlobalArguments) -> Result<Self> {
-        let store: Arc<dyn Store> = Arc::new(LocalStore::open(path_of_repository(global)?)?);
+        let store = Place::of(global)?.open(global)?;
         let cache_root = cache_root(global);
         let repository = credentials::open_with(global, |credentials| {
             Repository::open_shared(Arc::clone(&store), credentials, cache_root.as_deref())
@@ -35,17 +36,20 @@ impl Session {
 
     /// Makes a repository.
     pub fn init(global: &GlobalArguments, options: &InitOptions) -> Result<Self> {
-        let path = path_of_repository(global)?;
-        let store = match LocalStore::create(path) {
-            // An init that was interrupted left key slots there; what else is there, is no store.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => LocalStore::open(path).map_err(|_| error)?,
-            result => result?,
+        let place = Place::of(global)?;
+        let store: Arc<dyn Store> = match place {
+            Place::Directory(path) => Arc::new(match LocalStore::create(path) {
+                // An init that was interrupted left key slots there; what else is there, is no store.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => LocalStore::open(path).map_err(|_| error)?,
+                result => result?,
+            }),
+            Place::Server { .. } => place.open(global)?,
         };
         // Two at once would take each other's key slots for leftovers. Some file systems cannot
         // lock; there, nothing is worse than without.
-        let lock = File::open(path).ok();
+        let lock = place.directory().and_then(|path| File::open(path).ok());
         let _ = lock.as_ref().map(File::lock);
-        let repository = Repository::init_shared(Arc::new(store), options, cache_root(global).as_deref())?;
+        let repository = Repository::init_shared(store, options, cache_root(global).as_deref())?;
         Self::new(repository, global)
     }
 
@@ -96,28 +100,10 @@ impl Drop for Session {
     }
 }
 
-/// Whether there is a repository.
-pub fn repository_exists(global: &GlobalArguments) -> Result<bool> {
-    match LocalStore::open(path_of_repository(global)?) {
-        Ok(store) => Ok(!store.list(Folder::Config)?.is_empty()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The key that signs for the repository of the command line; no password is needed to know it.
 pub fn root_of_repository(global: &GlobalArguments) -> Result<WriterId> {
-    let store = LocalStore::open(path_of_repository(global)?)?;
-    Ok(RepositoryConfig::read(&store)?.root)
-}
-
-/// The path of `--repo` or HOLOTYPE_REPO.
-pub fn path_of_repository(global: &GlobalArguments) -> Result<&Path> {
-    global
-        .repo
-        .as_deref()
-        .filter(|path| !path.as_os_str().is_empty())
-        .ok_or_else(|| Failure::usage("repository: none is given; give --repo PATH or set HOLOTYPE_REPO"))
+    let store = Place::of(global)?.open(global)?;
+    Ok(RepositoryConfig::read(&*store)?.root)
 }
 
 /// The password in `file`.

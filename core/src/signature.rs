@@ -25,6 +25,8 @@ pub const IMAGE: SigningContext = SigningContext("holotype 2026 v1 image\0");
 pub const LEASE: SigningContext = SigningContext("holotype 2026 v1 lease\0");
 /// A restore's receipt, by who restored.
 pub const RECEIPT: SigningContext = SigningContext("holotype 2026 v1 receipt\0");
+/// A server's word that it has received an image.
+pub const RECEIVED: SigningContext = SigningContext("holotype 2026 v1 received\0");
 
 /// A machine's wish to enrol, by its key.
 pub const MACHINE_ENROLMENT: SigningContext = SigningContext("holotype machine enrolment v1\0");

@@ -34,7 +34,7 @@ pub struct RepositoryStats {
 }
 
 pub(crate) fn collect(repository: &Repository) -> Result<RepositoryStats> {
-    let catalog = repository.catalog()?;
+    let catalog = repository.whole_catalog()?;
     let index = catalog.stats()?;
     let images = match repository.keyring().content_private() {
         Some(_) => Some(repository.images()?),

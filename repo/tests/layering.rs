@@ -78,6 +78,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // What a server needs of a repository, without keys; and a store that is such a server's.
+    (
+        "keyless",
+        &["error", "image", "index", "lease", "pack", "repository::Catalog", "repository::RepositoryConfig", "store"],
+    ),
+    ("remote", &["error", "https", "pack::EncodedFooter", "pack::TRAILER_BYTES", "store"]),
     ("diff", &["error", "image", "job", "manifest", "repository::Repository", "restore::read_lease"]),
     ("stats", &["error", "index", "repository::Repository", "store"]),
     ("receipt", &["error", "os::host", "restore::RestoreReport"]),

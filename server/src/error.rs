@@ -129,7 +129,11 @@ impl std::error::Error for ApiError {}
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
-            tracing::error!("{cause}");
+            match self.code {
+                Code::Internal | Code::NoSpace => tracing::error!("{cause}"),
+                // The client's doing.
+                _ => tracing::debug!("{cause}"),
+            }
         }
         let body = ErrorBody { code: self.code, message: self.message };
         let mut response = (self.code.status(), Json(body)).into_response();

@@ -24,8 +24,13 @@ mod objects;
 mod observe;
 pub mod page;
 pub mod provider;
+pub mod received;
+pub mod repositories;
+pub mod room;
 pub mod router;
 pub mod serve;
 pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod text;
 pub mod tls;

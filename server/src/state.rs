@@ -6,6 +6,9 @@ use crate::config::{Config, DEFAULT_FLOOR_BYTES};
 use crate::database::Database;
 use crate::events::Events;
 use crate::metrics::Metrics;
+use crate::received::ReceiptKey;
+use crate::repositories::Repositories;
+use crate::room::Room;
 use crate::serve::StartError;
 use holotype_core::secret::SecretBytes;
 use std::path::PathBuf;
@@ -32,9 +35,13 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What `/metrics` wants; without it, it answers this host alone.
     pub(crate) metrics_token: Option<SecretBytes>,
-    /// Free bytes below which new backups are refused.
-    pub(crate) floor_bytes: u64,
     stopping: watch::Receiver<bool>,
+    /// The repositories that were opened.
+    pub repositories: Repositories,
+    /// Whether there is room for new backups.
+    pub room: Room,
+    /// What signs receipts.
+    pub receipt_key: ReceiptKey,
 }
 
 impl AppState {
@@ -78,7 +85,12 @@ impl AppState {
         floor_bytes: u64,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let room = Room::default();
+        room.set_floor_bytes(floor_bytes);
         Self(Arc::new(Shared {
+            repositories: Repositories::new(&data_dir),
+            receipt_key: ReceiptKey::at(&data_dir),
+            room,
             data_dir,
             database,
             events: Events::default(),
@@ -86,7 +98,6 @@ impl AppState {
             accounts: Accounts::default(),
             metrics: Metrics::default(),
             metrics_token,
-            floor_bytes,
             stopping,
         }))
     }

@@ -66,7 +66,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArguments {
-    /// Directory of the repository
+    /// Directory of the repository, or https://HOST[:PORT]/NAME of one on a server
     #[arg(long, global = true, env = "HOLOTYPE_REPO", hide_env_values = true, value_name = "PATH")]
     pub repo: Option<PathBuf>,
     /// File whose first line is the password
@@ -87,7 +87,7 @@ pub struct GlobalArguments {
     /// Server: https://HOST:PORT
     #[arg(long, global = true, env = "HOLOTYPE_SERVER", hide_env_values = true, value_name = "URL")]
     pub server: Option<String>,
-    /// Certificate that the server must show, as `holotype server fingerprint` prints it
+    /// Certificate that the server must show, as `holotype server fingerprint` prints it; without, the system's authorities decide
     #[arg(long, global = true, env = "HOLOTYPE_SERVER_PIN", hide_env_values = true, value_name = "PIN")]
     pub server_pin: Option<ServerPin>,
     /// File whose first line is a token of the server [default: that of `holotype login`]

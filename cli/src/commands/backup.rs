@@ -5,6 +5,7 @@ use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
 use crate::own_disk;
+use crate::place::Place;
 use crate::session::{self, Session};
 use crate::units::{percent, rate, size};
 use holotype_repo::core::volume::Drops;
@@ -15,7 +16,7 @@ use std::io::{self, IsTerminal};
 
 /// Backs a disk up.
 pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
-    let repository_path = session::path_of_repository(global)?;
+    let place = Place::of(global)?;
     // Opened first: a mistyped source costs no password.
     let source: Box<dyn Source> = match arguments.source.as_os_str() == "-" {
         true if io::stdin().is_terminal() => {
@@ -24,11 +25,13 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
         true => Box::new(StdinSource::stdin()),
         false => open_source(&arguments.source)?,
     };
-    if arguments.source.as_os_str() != "-" {
-        own_disk::check_source(&arguments.source, repository_path)?;
+    if arguments.source.as_os_str() != "-"
+        && let Some(directory) = place.directory()
+    {
+        own_disk::check_source(&arguments.source, directory)?;
     }
     let image_password = session::image_password(arguments.image_password_file.as_deref())?;
-    let session = match arguments.init && !session::repository_exists(global)? {
+    let session = match arguments.init && !place.holds_repository(global)? {
         true => {
             let credentials = credentials::for_new_repository(global, false)?;
             let options = InitOptions { fast_derivation: arguments.fast_derivation, ..InitOptions::new(credentials) };

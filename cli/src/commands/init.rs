@@ -5,7 +5,8 @@ use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::key_file::FreshKeyFile;
 use crate::output;
-use crate::session::{self, Session};
+use crate::place::Place;
+use crate::session::Session;
 use holotype_repo::core::key_slot::Role;
 use holotype_repo::{Credentials, InitOptions, NewKey, Trust};
 use serde_json::json;
@@ -14,11 +15,11 @@ const KEY_FILE_COMMENT: &str = "Holotype key file. Without it, the password open
 
 /// Makes a repository.
 pub fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result {
-    let path = session::path_of_repository(global)?;
-    if session::repository_exists(global)? {
+    let place = Place::of(global)?;
+    if place.holds_repository(global)? {
         return Err(Failure::failed(
             "already-exists",
-            format!("{}: there is a repository already; use it, or give another --repo", path.display()),
+            format!("{place}: there is a repository already; use it, or give another --repo"),
         ));
     }
     // The places of key files are taken first: nothing is made where they cannot be written.
@@ -50,9 +51,9 @@ pub fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result {
         file.keep();
     }
     if global.json {
-        output::json(&json!({ "repository": id, "path": path, "recovery_key": arguments.recovery_key }));
+        output::json(&json!({ "repository": id, "path": place.to_string(), "recovery_key": arguments.recovery_key }));
     } else if !global.quiet {
-        output::line(format!("made repository {} in {}", id.short(), path.display()));
+        output::line(format!("made repository {} in {place}", id.short()));
         match &arguments.recovery_key {
             Some(file) => output::line(format!("its recovery key is in {}: keep it in a safe", file.display())),
             None => output::line("who loses the password loses all images; `holotype key add` makes a second key"),

@@ -4,6 +4,7 @@ use crate::arguments::{GlobalArguments, RestoreArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
 use crate::own_disk;
+use crate::place::Place;
 use crate::session::{self, Session};
 use crate::units::{rate, size};
 use holotype_repo::disk::Target;
@@ -33,7 +34,9 @@ pub fn run(global: &GlobalArguments, arguments: &RestoreArguments) -> Result {
     let target: Box<dyn Target> = match to_stdout {
         true => Box::new(StdoutTarget::stdout()),
         false => {
-            own_disk::check_target(&arguments.target, session::path_of_repository(global)?)?;
+            if let Some(directory) = Place::of(global)?.directory() {
+                own_disk::check_target(&arguments.target, directory)?;
+            }
             let overwrite = if confirmed { Overwrite::Confirmed } else { Overwrite::Refused };
             open_target(&arguments.target, overwrite).map_err(|error| name_the_option(error, confirmed))?
         }

@@ -111,8 +111,8 @@ impl<'a> DuplicateFilter<'a> {
     pub fn look_up(&self, ids: &[ChunkId]) -> Result<()> {
         let unknown = |id: &&ChunkId| !self.shard(id).contains_key(*id) && self.catalog.may_contain(id);
         let mut asked: Vec<ChunkId> = ids.iter().filter(unknown).copied().collect();
-        // A few first: their packs probably hold the others.
-        let mut at_once = 4;
+        // A few first: their packs probably hold the others. Over a network each question costs more.
+        let mut at_once = if self.catalog.is_remote() { usize::MAX } else { 4 };
         while !asked.is_empty() {
             let rest = asked.split_off(at_once.min(asked.len()));
             for location in self.catalog.locate(&asked)?.into_iter().flatten() {
@@ -126,7 +126,7 @@ impl<'a> DuplicateFilter<'a> {
 
     fn load(&self, pack: &PackId) -> Result<()> {
         let Some(known) = self.catalog.pack(pack) else { return Ok(()) };
-        if self.excluded.contains(pack) || !self.catalog.is_trusted(&known) {
+        if self.excluded.contains(pack) || !self.catalog.is_trusted(&known.writer) {
             return Ok(());
         }
         // Held until the table is in place: who finds the pack loaded must find its ids too.
@@ -146,6 +146,11 @@ impl<'a> DuplicateFilter<'a> {
                 return Ok(());
             }
         };
+        // The signed word; who is said to have written it may have come from a server.
+        if !self.catalog.is_trusted(&footer.writer) {
+            tracing::warn!("pack {} not leaned on: another has signed it than was said", pack.short());
+            return Ok(());
+        }
         let number = packs.number(folder_of(known.kind), pack);
         for id in footer.frames.iter().flat_map(|frame| &frame.ids) {
             self.shard(id).entry(*id).or_insert(Holder::Pack(number));

@@ -19,6 +19,8 @@ use ureq::{AsSendBody, Body};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the server may think before its answer begins, once it has the whole request.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a server may take nothing of what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections that are kept: one for each thread that may ask at once.
 const POOLED_CONNECTIONS: usize = 16;
 /// Bytes that go to TLS at once, and come from it.
@@ -64,6 +66,8 @@ impl HttpsClient {
             .user_agent(concat!("holotype/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(RESPONSE_TIMEOUT))
+            .timeout_per_read(Some(RESPONSE_TIMEOUT))
+            .timeout_per_write(Some(WRITE_TIMEOUT))
             .max_idle_connections(POOLED_CONNECTIONS)
             .max_idle_connections_per_host(POOLED_CONNECTIONS)
             .input_buffer_size(BUFFER_BYTES)

@@ -117,6 +117,20 @@ pub(crate) fn damaged_leases(store: &dyn Store, repository: &RepositoryId) -> Re
     Ok((objects, damaged))
 }
 
+/// Whether these bytes can stand under that name in `leases`: a heartbeat, whose repository it gives,
+/// or a revocation.
+pub(crate) fn check_object(key: &ObjectKey, bytes: &[u8]) -> Result<Option<RepositoryId>> {
+    let damaged = |why: &str| Error::new(ErrorKind::Damaged, key.to_string(), why);
+    if key.name().ends_with("-revoked") {
+        return if bytes == REVOCATION { Ok(None) } else { Err(damaged("it is no revocation as it is written")) };
+    }
+    let record = LeaseRecord::decode(bytes).about(key)?;
+    match heartbeat_key(&record.lease, record.counter) == *key {
+        true => Ok(Some(record.repository)),
+        false => Err(damaged("it belongs elsewhere")),
+    }
+}
+
 /// Reads a heartbeat object and checks that it stands under its own name.
 pub(crate) fn read_heartbeat(store: &dyn Store, key: &ObjectKey, repository: &RepositoryId) -> Result<LeaseRecord> {
     let record = LeaseRecord::decode(&store.get(key)?).about(key)?;

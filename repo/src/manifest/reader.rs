@@ -145,6 +145,8 @@ impl<'a> ManifestReader<'a> {
     pub fn leaves(&self, root: &NodeId, disk_bytes: u64) -> Result<Vec<LeafPlace>> {
         let mut leaves = Leaves { places: Vec::new(), end: 0, most: most_leaves(disk_bytes) };
         self.walk(root, None, MAX_LEVELS, &mut leaves)?;
+        let ids: Vec<ChunkId> = leaves.places.iter().map(|leaf| ChunkId(leaf.node.0)).collect();
+        self.catalog.expect(&ids)?;
         Ok(leaves.places)
     }
 

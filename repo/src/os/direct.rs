@@ -116,6 +116,64 @@ impl DirectFile {
     }
 }
 
+/// Appends to a file past the page cache, in large blocks; a file that grows piece by piece.
+#[derive(Debug)]
+pub(crate) struct DirectAppender {
+    direct: Option<DirectFile>,
+    buffer: Vec<u8>,
+    filled: usize,
+    offset_bytes: u64,
+}
+
+impl DirectAppender {
+    /// What can be gone on with after a break: the file's length, down to a block.
+    pub fn whole_blocks(bytes: u64) -> u64 {
+        bytes / ALIGNMENT as u64 * ALIGNMENT as u64
+    }
+
+    /// Appends from `offset_bytes` on, which is the end of a block.
+    pub fn new(file: &File, offset_bytes: u64) -> Self {
+        Self { direct: DirectFile::beside(file), buffer: Vec::new(), filled: 0, offset_bytes }
+    }
+
+    /// Takes bytes; they are in the file when enough came.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn push(&mut self, file: &File, data: &[u8]) -> io::Result<()> {
+        let buffer = aligned(&mut self.buffer);
+        let mut left = data;
+        while !left.is_empty() {
+            let (now, later) = left.split_at(left.len().min(buffer.len() - self.filled));
+            buffer[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            left = later;
+            if self.filled == buffer.len() {
+                let direct =
+                    self.direct.as_ref().map_or(Ok(false), |direct| direct.write(buffer, self.offset_bytes))?;
+                if !direct {
+                    write_all_at(file, buffer, self.offset_bytes)?;
+                }
+                self.offset_bytes += self.filled as u64;
+                self.filled = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, through the page cache. Nothing can be pushed afterwards.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn finish(&mut self, file: &File) -> io::Result<()> {
+        let filled = std::mem::take(&mut self.filled);
+        if filled == 0 {
+            return Ok(());
+        }
+        write_all_at(file, &aligned(&mut self.buffer)[..filled], self.offset_bytes)
+    }
+}
+
 /// The aligned part of the buffer, of [`MOST_BYTES`].
 fn aligned(buffer: &mut Vec<u8>) -> &mut [u8] {
     buffer.resize(MOST_BYTES + ALIGNMENT, 0);

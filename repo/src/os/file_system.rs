@@ -94,10 +94,10 @@ pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Makes a new file that only its owner may read and write, open for writing.
+/// Makes a new file that only its owner may read and write, open for both.
 pub(crate) fn make_private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options.write(true).create_new(true);
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

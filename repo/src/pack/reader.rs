@@ -15,6 +15,29 @@ use std::ops::Range;
 /// Most footers are shorter, so one read brings trailer and footer.
 const FIRST_READ_BYTES: u64 = 256 << 10;
 
+fn damaged(key: &ObjectKey, why: &str) -> Error {
+    Error::new(ErrorKind::Damaged, key.to_string(), why)
+        .advise("run `holotype verify --read-data` to see which images need it")
+}
+
+/// The bytes of a pack's footer, as long as its last bytes say, and the pack's length. Nothing else
+/// is checked.
+pub(crate) fn read_encoded_footer(store: &dyn Store, key: &ObjectKey) -> Result<(EncodedFooter, u64)> {
+    let pack_bytes = store.size(key)?;
+    let start = pack_bytes.saturating_sub(FIRST_READ_BYTES);
+    let mut tail = store.get_range(key, start..pack_bytes)?;
+    let trailer_at = tail.len().checked_sub(TRAILER_BYTES).ok_or_else(|| damaged(key, "it is too short for a pack"))?;
+    let footer_bytes = EncodedFooter::length_from_trailer(&tail[trailer_at..]).about(key)? as u64;
+    if footer_bytes > pack_bytes {
+        return Err(damaged(key, "its footer claims more bytes than the pack has"));
+    }
+    if footer_bytes > pack_bytes - start {
+        tail = store.get_range(key, pack_bytes - footer_bytes..pack_bytes)?;
+    }
+    let encoded = EncodedFooter(tail.split_off(tail.len() - footer_bytes as usize));
+    Ok((encoded, pack_bytes))
+}
+
 /// Reads and checks the footer of a pack, without any key. Gives the pack's length too.
 pub(crate) fn read_footer(
     store: &dyn Store,
@@ -23,27 +46,20 @@ pub(crate) fn read_footer(
     pack: &PackId,
 ) -> Result<(EncodedFooter, PackFooter, u64)> {
     let key = pack_key(kind, pack);
-    let damaged = |why: &str| {
-        Error::new(ErrorKind::Damaged, key.to_string(), why)
-            .advise("run `holotype verify --read-data` to see which images need it")
+    let damaged = |why: &str| damaged(&key, why);
+    let (encoded, pack_bytes) = match store.locator() {
+        Some(locator) => {
+            let (footer, pack_bytes) = locator.pack_footer(&key)?;
+            (EncodedFooter(footer), pack_bytes)
+        }
+        None => read_encoded_footer(store, &key)?,
     };
-    let pack_bytes = store.size(&key)?;
-    let start = pack_bytes.saturating_sub(FIRST_READ_BYTES);
-    let mut tail = store.get_range(&key, start..pack_bytes)?;
-    let trailer_at = tail.len().checked_sub(TRAILER_BYTES).ok_or_else(|| damaged("it is too short for a pack"))?;
-    let footer_bytes = EncodedFooter::length_from_trailer(&tail[trailer_at..]).about(&key)? as u64;
-    if footer_bytes > pack_bytes {
-        return Err(damaged("its footer claims more bytes than the pack has"));
-    }
-    if footer_bytes > pack_bytes - start {
-        tail = store.get_range(&key, pack_bytes - footer_bytes..pack_bytes)?;
-    }
-    let encoded = EncodedFooter(tail.split_off(tail.len() - footer_bytes as usize));
+    let footer_bytes = encoded.0.len() as u64;
     if encoded.pack_id() != *pack {
         return Err(damaged("its name is not the hash of its footer"));
     }
     let footer = encoded.decode(repository).about(&key)?;
-    if footer.kind != kind || footer.frames_bytes() + footer_bytes != pack_bytes {
+    if footer.kind != kind || footer.frames_bytes().checked_add(footer_bytes) != Some(pack_bytes) {
         return Err(damaged("its footer does not fit its length or folder"));
     }
     Ok((encoded, footer, pack_bytes))

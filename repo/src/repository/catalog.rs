@@ -1,6 +1,7 @@
 //! The catalog: which packs are live, and the index over them, kept up with the store.
 
 use super::config::{RepositoryConfig, Trust};
+use super::remote_catalog::RemoteCatalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::segment::read_segment;
 use crate::index::{
@@ -32,34 +33,66 @@ pub(crate) struct Catalog {
     cache_dir: Option<PathBuf>,
     index: RwLock<Arc<dyn ChunkIndex>>,
     live: RwLock<HashMap<PackId, IndexedPack>>,
+    /// Where the store can be asked: then nothing is taken in.
+    remote: Option<RemoteCatalog>,
 }
 
 impl Catalog {
-    /// Opens the index in the cache and takes in what it has not seen.
+    /// Opens the index in the cache and takes in what it has not seen; of a store that can be asked,
+    /// nothing.
     pub fn open(
         store: &Arc<dyn Store>,
         keyring: &Keyring,
         config: &RepositoryConfig,
         cache_dir: Option<&Path>,
     ) -> Result<Self> {
-        let mut trusted = HashSet::from([keyring.writer(), keyring.root()]);
-        if config.trust == Trust::EnrolledWriters {
-            let slots = read_slots(&**store, &config.repository)?.into_iter().filter_map(|(_, slot)| slot.ok());
-            let enrolled = slots.filter(|slot| {
-                slot.header.role == Role::Writer.number() && slot.verify_enrolment(&keyring.root()).is_ok()
-            });
-            trusted.extend(enrolled.map(|slot| slot.header.writer));
+        let trusted = trusted_writers(store, keyring, config)?;
+        if store.locator().is_none() {
+            return Self::take_in_all(store, config.repository, trusted, cache_dir);
         }
-        let catalog = Self {
-            store: Arc::clone(store),
-            repository: config.repository,
-            trusted,
-            cache_dir: cache_dir.map(|dir| dir.join("index")),
-            index: RwLock::new(open_index(cache_dir.map(|dir| dir.join("index")).as_deref())),
-            live: RwLock::default(),
-        };
+        let remote = Some(RemoteCatalog::new(store));
+        Ok(Self { remote, ..Self::without_content(store, config.repository, trusted, None) })
+    }
+
+    /// Opens the index in the cache and takes in what it has not seen, also where the store could be
+    /// asked.
+    pub fn open_whole(
+        store: &Arc<dyn Store>,
+        keyring: &Keyring,
+        config: &RepositoryConfig,
+        cache_dir: Option<&Path>,
+    ) -> Result<Self> {
+        Self::take_in_all(store, config.repository, trusted_writers(store, keyring, config)?, cache_dir)
+    }
+
+    /// The same for those who need no keys: nobody is trusted.
+    pub fn take_in_all(
+        store: &Arc<dyn Store>,
+        repository: RepositoryId,
+        trusted: HashSet<WriterId>,
+        cache_dir: Option<&Path>,
+    ) -> Result<Self> {
+        let catalog = Self::without_content(store, repository, trusted, cache_dir);
         catalog.refresh()?;
         Ok(catalog)
+    }
+
+    fn without_content(
+        store: &Arc<dyn Store>,
+        repository: RepositoryId,
+        trusted: HashSet<WriterId>,
+        cache_dir: Option<&Path>,
+    ) -> Self {
+        let dir = cache_dir.map(|dir| dir.join("index"));
+        Self {
+            store: Arc::clone(store),
+            repository,
+            trusted,
+            index: RwLock::new(open_index(dir.as_deref())),
+            cache_dir: dir,
+            live: RwLock::default(),
+            remote: None,
+        }
     }
 
     fn index(&self) -> Arc<dyn ChunkIndex> {
@@ -91,6 +124,9 @@ impl Catalog {
 
     /// Takes in what came to the store since the last look, and forgets what went.
     pub fn refresh(&self) -> Result<()> {
+        if let Some(remote) = &self.remote {
+            return remote.refresh();
+        }
         match self.take_in() {
             Err(TakeIn::Index(error)) => {
                 self.do_without(&error);
@@ -159,6 +195,10 @@ impl Catalog {
 
     /// Takes in packs that this process made durable.
     pub fn insert(&self, packs: &[PackContents], segments: &[SegmentId]) -> Result<()> {
+        if let Some(remote) = &self.remote {
+            remote.note_stored();
+            return Ok(());
+        }
         self.with_index(|index| insert_in_batches(index, packs, segments))?;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.extend(packs.iter().map(|pack| (pack.pack, indexed(pack))));
@@ -167,22 +207,46 @@ impl Catalog {
 
     /// Where each chunk or node lies.
     pub fn locate(&self, ids: &[ChunkId]) -> Result<Vec<Option<ChunkLocation>>> {
+        if let Some(remote) = &self.remote {
+            let whole = || Self::take_in_all(&self.store, self.repository, self.trusted.clone(), None);
+            return remote.locate(ids, whole);
+        }
         self.with_index(|index| index.locate(ids))
+    }
+
+    /// Whether each question costs a round trip.
+    pub fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Says which ids will be located one by one; they are then asked for at once, where that pays.
+    pub fn expect(&self, ids: &[ChunkId]) -> Result<()> {
+        self.remote.as_ref().map_or(Ok(()), |remote| remote.expect(ids))
     }
 
     /// Locates nothing in this pack any more: it cannot be read. Copies in other packs are found then.
     /// It comes back with the next refresh, should its footer be sound.
     pub fn forget(&self, pack: &PackId) -> Result<()> {
+        if let Some(remote) = &self.remote {
+            remote.forget(pack);
+            return Ok(());
+        }
         self.live.write().unwrap_or_else(PoisonError::into_inner).remove(pack);
         self.with_index(|index| index.remove_packs(&[*pack]))
     }
 
     pub fn may_contain(&self, id: &ChunkId) -> bool {
+        if let Some(remote) = &self.remote {
+            return remote.may_contain();
+        }
         self.index().may_contain(id)
     }
 
-    /// What is known of a live pack.
+    /// What is known of a live pack; the word of the server where it was asked.
     pub fn pack(&self, pack: &PackId) -> Option<IndexedPack> {
+        if let Some(remote) = &self.remote {
+            return remote.pack(pack);
+        }
         self.live.read().unwrap_or_else(PoisonError::into_inner).get(pack).copied()
     }
 
@@ -191,9 +255,14 @@ impl Catalog {
         self.live.read().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
     }
 
-    /// Whether new images may deduplicate against the pack.
-    pub fn is_trusted(&self, pack: &IndexedPack) -> bool {
-        self.trusted.contains(&pack.writer)
+    /// How many packs are live.
+    pub fn pack_count(&self) -> usize {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether new images may deduplicate against packs of this writer.
+    pub fn is_trusted(&self, writer: &WriterId) -> bool {
+        self.trusted.contains(writer)
     }
 
     pub fn stats(&self) -> Result<IndexStats> {
@@ -203,6 +272,18 @@ impl Catalog {
     pub fn flush(&self) -> Result<()> {
         self.with_index(|index| index.flush())
     }
+}
+
+/// Whose packs count: one's own, those of full keys, and those of enrolled writers where it is set so.
+fn trusted_writers(store: &Arc<dyn Store>, keyring: &Keyring, config: &RepositoryConfig) -> Result<HashSet<WriterId>> {
+    let mut trusted = HashSet::from([keyring.writer(), keyring.root()]);
+    if config.trust == Trust::EnrolledWriters {
+        let slots = read_slots(&**store, &config.repository)?.into_iter().filter_map(|(_, slot)| slot.ok());
+        let enrolled = slots
+            .filter(|slot| slot.header.role == Role::Writer.number() && slot.verify_enrolment(&keyring.root()).is_ok());
+        trusted.extend(enrolled.map(|slot| slot.header.writer));
+    }
+    Ok(trusted)
 }
 
 /// Inserts packs, some at once; the segments are noted with the last, when all that they list is in.

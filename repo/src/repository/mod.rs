@@ -5,6 +5,7 @@ mod config;
 mod head;
 mod init;
 mod pack_readers;
+mod remote_catalog;
 
 pub(crate) use catalog::Catalog;
 pub use config::{CONFIG, RepositoryConfig, Trust};
@@ -39,6 +40,8 @@ pub struct Repository {
     keyring: Keyring,
     cache_dir: Option<PathBuf>,
     catalog: OnceLock<Catalog>,
+    /// With everything taken in, of a store that can be asked.
+    whole_catalog: OnceLock<Catalog>,
     pack_readers: PackReaders,
 }
 
@@ -81,7 +84,15 @@ impl Repository {
     fn assemble(store: Arc<dyn Store>, config: RepositoryConfig, keyring: Keyring, cache_root: Option<&Path>) -> Self {
         let cache_dir = cache_root.map(|root| root.join(config.repository.to_string()));
         let pack_readers = PackReaders::new(Arc::clone(&store), keyring.clone());
-        Self { store, config, keyring, cache_dir, catalog: OnceLock::new(), pack_readers }
+        Self {
+            store,
+            config,
+            keyring,
+            cache_dir,
+            catalog: OnceLock::new(),
+            whole_catalog: OnceLock::new(),
+            pack_readers,
+        }
     }
 
     /// Makes a repository in an empty store. See [`InitOptions`].
@@ -136,6 +147,18 @@ impl Repository {
         }
         let catalog = Catalog::open(&self.store, &self.keyring, &self.config, self.cache_dir.as_deref())?;
         Ok(self.catalog.get_or_init(|| catalog))
+    }
+
+    /// The same with everything taken in, for work that looks at everything.
+    pub(crate) fn whole_catalog(&self) -> Result<&Catalog> {
+        if self.store.locator().is_none() {
+            return self.catalog();
+        }
+        if let Some(catalog) = self.whole_catalog.get() {
+            return Ok(catalog);
+        }
+        let catalog = Catalog::open_whole(&self.store, &self.keyring, &self.config, self.cache_dir.as_deref())?;
+        Ok(self.whole_catalog.get_or_init(|| catalog))
     }
 
     /// Backs a disk up. The image is visible when this returns, and not before. Cancelled or killed
@@ -245,11 +268,12 @@ impl Repository {
     /// Where packs cannot be listed or the cache not written.
     pub fn rebuild_index(&mut self, job: &Job) -> Result<RepositoryStats> {
         self.catalog = OnceLock::new();
+        self.whole_catalog = OnceLock::new();
         job.stage("rebuild index", None);
         if let Some(dir) = &self.cache_dir {
             catalog::remove_index(dir)?;
         }
-        self.catalog()?.flush()?;
+        self.whole_catalog()?.flush()?;
         self.stats()
     }
 

@@ -28,6 +28,7 @@ pub fn conformance(make: Make<'_>) {
     concurrent_puts_of_the_same_bytes_agree(&*make());
     one_of_concurrent_puts_of_different_bytes_wins(&*make());
     room_is_told_or_not_known(&*make());
+    uploads_become_objects(&*make());
     assert!(!make().describe().is_empty());
 }
 
@@ -184,6 +185,48 @@ fn room_is_told_or_not_known(store: &dyn Store) {
     assert!(free_bytes > object.len() as u64, "no room for a test: {free_bytes} bytes");
     store.put(&key(Folder::Packs, "room"), &[&object]).unwrap();
     assert!(store.free_bytes().unwrap().is_some(), "what is known stays known");
+}
+
+fn uploads_become_objects(store: &dyn Store) {
+    let key = key(Folder::Packs, "uploaded");
+    let bytes = noise(9 << 20, 5);
+    let total_bytes = bytes.len() as u64;
+    let upload = |bytes: &[u8], tag: &str| {
+        let mut upload = store.upload(&key, bytes.len() as u64, tag)?;
+        let received = upload.received_bytes() as usize;
+        bytes[received..].chunks(333_333).try_for_each(|piece| upload.write(piece))?;
+        upload.commit()
+    };
+    let mut broken = store.upload(&key, total_bytes, "first").unwrap();
+    broken.write(&bytes[..5 << 20]).unwrap();
+    drop(broken);
+    assert_error(store.size(&key), ErrorKind::NotFound, &key);
+    assert_eq!(store.list(Folder::Packs).unwrap(), [], "what is on its way is not listed");
+    let received = store.received_bytes("first").unwrap();
+    assert!(received <= 5 << 20);
+    let mut again = store.upload(&key, total_bytes, "first").unwrap();
+    let kept = again.received_bytes() as usize;
+    let mut replayed = Vec::new();
+    again
+        .replay(&mut |piece| {
+            replayed.extend_from_slice(piece);
+            Ok(())
+        })
+        .unwrap();
+    assert!(replayed == bytes[..kept]);
+    again.write(&bytes[kept..]).unwrap();
+    assert_eq!(again.commit().unwrap(), Put::Stored);
+    assert!(store.get(&key).unwrap() == bytes);
+    assert_eq!(store.confirm(&key).unwrap(), total_bytes);
+    assert_eq!(upload(&bytes, "second").unwrap(), Put::AlreadyPresent);
+    assert_error(upload(&noise(9 << 20, 6), "third"), ErrorKind::AlreadyExists, &key);
+    assert!(store.get(&key).unwrap() == bytes, "the old bytes stay");
+    let mut long = store.upload(&key, 10, "fourth").unwrap();
+    assert_error(long.write(&[0; 11]), ErrorKind::InvalidInput, &key);
+    long.discard();
+    let short = store.upload(&key, 10, "fifth").unwrap();
+    assert_error(short.commit(), ErrorKind::InvalidInput, &key);
+    store.upload(&key, 10, "fifth").unwrap().discard();
 }
 
 /// Puts `bytes(writer)` from every writer at once.

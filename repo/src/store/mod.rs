@@ -9,11 +9,15 @@ pub mod conformance;
 pub mod fault;
 mod key;
 mod local;
+pub mod locate;
 mod memory;
+mod upload;
 
 pub use key::{Folder, ObjectKey};
 pub use local::LocalStore;
+pub use locate::Locator;
 pub use memory::MemoryStore;
+pub use upload::{Upload, valid_tag};
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
@@ -93,6 +97,38 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
+    /// Begins an object that comes in pieces, or goes on with the one of this `tag` (1 to 64 characters
+    /// `[a-z0-9]`) that was broken off. What nobody went on with for a day is removed.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn upload(&self, key: &ObjectKey, total_bytes: u64, tag: &str) -> Result<Box<dyn Upload + '_>> {
+        let _ = tag;
+        Ok(Box::new(upload::CollectedUpload { store: self, key: key.clone(), total_bytes, bytes: Vec::new() }))
+    }
+
+    /// How many bytes of the upload of this tag are there, 0 where there is none.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn received_bytes(&self, tag: &str) -> Result<u64> {
+        let _ = tag;
+        Ok(0)
+    }
+
+    /// The object's length, and from then on it is durable: whoever put it may have died before.
+    ///
+    /// # Errors
+    /// `NotFound`, and what the store says.
+    fn confirm(&self, key: &ObjectKey) -> Result<u64> {
+        self.size(key)
+    }
+
+    /// Who knows where chunks lie; absent where the index has to be read for that.
+    fn locator(&self) -> Option<&dyn Locator> {
+        None
+    }
+
     /// Where it is, for messages.
     fn describe(&self) -> String;
 }
@@ -118,6 +154,18 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     }
     fn free_bytes(&self) -> Result<Option<u64>> {
         (**self).free_bytes()
+    }
+    fn upload(&self, key: &ObjectKey, total_bytes: u64, tag: &str) -> Result<Box<dyn Upload + '_>> {
+        (**self).upload(key, total_bytes, tag)
+    }
+    fn received_bytes(&self, tag: &str) -> Result<u64> {
+        (**self).received_bytes(tag)
+    }
+    fn confirm(&self, key: &ObjectKey) -> Result<u64> {
+        (**self).confirm(key)
+    }
+    fn locator(&self) -> Option<&dyn Locator> {
+        (**self).locator()
     }
     fn describe(&self) -> String {
         (**self).describe()

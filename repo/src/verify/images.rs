@@ -61,7 +61,7 @@ impl<'a> ImageWalk<'a> {
             return Err(Error::new(ErrorKind::Damaged, "image", "its detail names another manifest than its root"));
         }
         let identity = self.repository.keyring().identity().clone();
-        Ok(ManifestReader::new(self.repository.catalog()?, self.repository.pack_readers(), identity, None))
+        Ok(ManifestReader::new(self.repository.whole_catalog()?, self.repository.pack_readers(), identity, None))
     }
 
     fn walk(
@@ -106,7 +106,7 @@ impl<'a> ImageWalk<'a> {
         if let Some(reader) = reader {
             return Ok(reader.node(id)?.into_references());
         }
-        let catalog = self.repository.catalog()?;
+        let catalog = self.repository.whole_catalog()?;
         let location = catalog.locate(&[ChunkId(id.0)])?[0].ok_or_else(|| damaged("no pack holds it"))?;
         let pack = self.repository.pack_readers().get(PackKind::Meta, &location.pack)?;
         let frame = pack.fetch_frame(self.repository.store(), location.frame, &mut Decompressor::default())?;
@@ -116,7 +116,7 @@ impl<'a> ImageWalk<'a> {
 
     /// The finding that explains why this id cannot be had, if there is one.
     fn blame(&self, id: &ChunkId) -> Result<Option<usize>> {
-        let location = self.repository.catalog()?.locate(&[*id])?[0];
+        let location = self.repository.whole_catalog()?.locate(&[*id])?[0];
         Ok(match location {
             None => self.damage.missing.get(id).copied(),
             Some(place) => self
@@ -131,7 +131,7 @@ impl<'a> ImageWalk<'a> {
 
     fn check_chunks(&self, ids: &[ChunkId], report: &mut VerifyReport) -> Result<Hurts> {
         let mut hurts = Hurts::new();
-        for (id, location) in ids.iter().zip(self.repository.catalog()?.locate(ids)?) {
+        for (id, location) in ids.iter().zip(self.repository.whole_catalog()?.locate(ids)?) {
             let finding = match location {
                 Some(place) => self
                     .damage

@@ -76,7 +76,7 @@ pub(crate) fn run(repository: &Repository, options: &VerifyOptions, job: &Job) -
     for (key, error) in damaged_leases {
         report.find(key.to_string(), error.to_string());
     }
-    let catalog = repository.catalog()?;
+    let catalog = repository.whole_catalog()?;
     catalog.refresh()?;
     let stored = packs::check_packs(repository, options, &mut report, &mut damage, job)?;
     let missing = check_segments(repository, &stored, &mut report, &mut damage)?;

@@ -66,7 +66,7 @@ pub(super) fn check_packs(
                 Checked::Footer => {}
                 Checked::Bad(error) => {
                     // Other packs may hold copies of what it held.
-                    repository.catalog()?.forget(&pack)?;
+                    repository.whole_catalog()?.forget(&pack)?;
                     damage.packs.insert(pack, report.find(object, error.to_string()));
                 }
                 Checked::Whole { bytes, bad_frames } => {

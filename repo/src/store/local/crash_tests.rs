@@ -163,8 +163,10 @@ struct Answers {
     earlier_deleted: bool,
     stored: bool,
     stored_again: bool,
+    uploaded: bool,
 }
 
+const UPLOADED: &[u8] = &[7; 9000];
 const PARTS: [&[u8]; 3] = [b"first part, ", b"second part, ", b"third part"];
 
 /// Deletes an object, puts one into a directory that is to be made, and puts it again as another process.
@@ -175,7 +177,30 @@ fn scenario(root: &Path, steps: &Faulty) -> Answers {
     answers.stored = store.put(&key(Folder::Packs, "abcd"), &PARTS).is_ok();
     let Ok(other) = LocalStore::open_with(root, Box::new(steps.clone())) else { return answers };
     answers.stored_again = other.put(&key(Folder::Packs, "abcd"), &PARTS).is_ok();
+    answers.uploaded = upload(&other).is_ok();
     answers
+}
+
+/// An upload that is broken off and goes on.
+fn upload(store: &LocalStore) -> Result<Put> {
+    let total_bytes = UPLOADED.len() as u64;
+    let mut upload = store.upload(&key(Folder::Meta, "uploaded"), total_bytes, "tag")?;
+    let at = upload.received_bytes() as usize;
+    upload.write(&UPLOADED[at..5000.max(at)])?;
+    drop(upload);
+    let mut upload = store.upload(&key(Folder::Meta, "uploaded"), total_bytes, "tag")?;
+    let mut received = Vec::new();
+    upload.replay(&mut |piece| {
+        received.extend_from_slice(piece);
+        Ok(())
+    })?;
+    if UPLOADED[..received.len()] != received {
+        // As a server does that has checked it.
+        upload.discard();
+        return self::upload(store);
+    }
+    upload.write(&UPLOADED[received.len()..])?;
+    upload.commit()
 }
 
 /// Runs the scenario with one cut, and looks at the disk after it; says how many steps there were.
@@ -206,14 +231,26 @@ fn cut_at(cut: usize, mode: Mode) -> usize {
         }
     }
     assert_eq!(store.get(&key(Folder::Packs, "staying")).expect(&at), b"y");
+    match store.get(&key(Folder::Meta, "uploaded")) {
+        Ok(bytes) => assert!(bytes == UPLOADED, "{at}: an uploaded object is whole"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{at}");
+            assert!(!answers.uploaded, "{at}: what was uploaded is lost");
+        }
+    }
     if answers.earlier_deleted {
         assert!(store.size(&key(Folder::Images, "earlier")).is_err(), "{at}: what was deleted came back");
     }
     if mode == Mode::Full {
-        let left = std::fs::read_dir(root.join("tmp")).unwrap().count();
+        // An upload that failed may go on.
+        let name = |entry: io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let left = std::fs::read_dir(root.join("tmp")).unwrap().map(name);
+        let left = left.filter(|name| !name.starts_with("upload-")).count();
         let cleaning_failed = names.get(cut) == Some(&"remove file");
         assert!(left == 0 || cleaning_failed, "{at}: an error leaves no temporary file");
     }
+    upload(&store).expect(&at);
+    assert!(store.get(&key(Folder::Meta, "uploaded")).expect(&at) == UPLOADED);
     // Whatever was left, the same put goes through afterwards, and twice.
     store.put(&key(Folder::Packs, "abcd"), &PARTS).expect(&at);
     assert_eq!(store.put(&key(Folder::Packs, "abcd"), &PARTS).expect(&at), Put::AlreadyPresent);

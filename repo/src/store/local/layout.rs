@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `packs/ab/abcdef…`, `meta/ab/abcdef…` | objects of the two big folders, by the first two characters of their names |
 //! | `FOLDER/NAME` | objects of the other folders |
-//! | `tmp/BOOT-PROCESS-RANDOM` | puts that are not done; see [`super::temporary`] |
+//! | `tmp/BOOT-PROCESS-RANDOM`, `tmp/upload-TAG` | puts and uploads that are not done; see [`super::temporary`] |
 
 use crate::store::{Folder, ObjectKey};
 use std::path::{Path, PathBuf};

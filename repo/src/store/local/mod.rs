@@ -7,8 +7,11 @@ mod steps;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod upload;
+#[cfg(test)]
+mod upload_tests;
 
-use super::{Folder, ObjectInfo, ObjectKey, Put, Store};
+use super::{Folder, ObjectInfo, ObjectKey, Put, Store, Upload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::file_system::{free_bytes, read_exact_at};
 use std::collections::HashSet;
@@ -164,6 +167,18 @@ impl LocalStore {
         parts: &[&[u8]],
     ) -> io::Result<Option<Put>> {
         self.steps.write_all(file, temporary, parts)?;
+        self.publish(file, temporary, path, directory, &|| self.compare(path, directory, parts))
+    }
+
+    /// The end of a put and of an upload: the file in `tmp`, all of it written, becomes the object.
+    fn publish(
+        &self,
+        file: &File,
+        temporary: &Path,
+        path: &Path,
+        directory: &Path,
+        compare: &dyn Fn() -> io::Result<Option<Comparison>>,
+    ) -> io::Result<Option<Put>> {
         self.steps.sync_file(file, temporary)?;
         for _ in 0..PUBLISH_ATTEMPTS {
             match self.steps.rename(temporary, path) {
@@ -172,7 +187,7 @@ impl LocalStore {
                     return Ok(Some(Put::Stored));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if let Some(outcome) = self.compare(path, directory, parts)? {
+                    if let Some(outcome) = compare()? {
                         return Ok(outcome.put());
                     }
                 }
@@ -185,16 +200,21 @@ impl LocalStore {
     fn create_temporary(&self) -> io::Result<(File, PathBuf)> {
         let folder = self.root.join(layout::TEMPORARY);
         let path = folder.join(temporary::new_name()?);
-        match self.steps.create_file(&path) {
+        Ok((self.create_at(&path)?, path))
+    }
+
+    /// Makes a file in `tmp`.
+    fn create_at(&self, path: &Path) -> io::Result<File> {
+        match self.steps.create_file(path) {
             // Copies of a repository may lack its empty folders.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match self.steps.create_directory(&folder) {
+                match self.steps.create_directory(&self.root.join(layout::TEMPORARY)) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                     _ => {}
                 }
-                Ok((self.steps.create_file(&path)?, path))
+                self.steps.create_file(path)
             }
-            result => Ok((result?, path)),
+            result => result,
         }
     }
 
@@ -207,9 +227,14 @@ impl LocalStore {
         if !holds_exactly(&file, parts)? {
             return Ok(Some(Comparison::Different));
         }
-        self.steps.sync_file(&file, path)?;
-        self.steps.sync_directory(directory)?;
+        self.make_durable(&file, path, directory)?;
         Ok(Some(Comparison::Same))
+    }
+
+    /// Whoever made the object may have died before syncing.
+    fn make_durable(&self, file: &File, path: &Path, directory: &Path) -> io::Result<()> {
+        self.steps.sync_file(file, path)?;
+        self.steps.sync_directory(directory)
     }
 }
 
@@ -331,6 +356,22 @@ impl Store for LocalStore {
 
     fn free_bytes(&self) -> Result<Option<u64>> {
         Ok(free_bytes(&self.root))
+    }
+
+    fn upload(&self, key: &ObjectKey, total_bytes: u64, tag: &str) -> Result<Box<dyn Upload + '_>> {
+        upload::open(self, key, total_bytes, tag).map(|upload| Box::new(upload) as Box<dyn Upload + '_>)
+    }
+
+    fn received_bytes(&self, tag: &str) -> Result<u64> {
+        upload::received_bytes(self, tag)
+    }
+
+    fn confirm(&self, key: &ObjectKey) -> Result<u64> {
+        let path = self.path(key);
+        let failed = |error| Error::io(path.display().to_string(), "look at the object", error);
+        let file = File::open(&path).map_err(failed)?;
+        self.make_durable(&file, &path, &layout::directory_of(&self.root, key)).map_err(failed)?;
+        Ok(file.metadata().map_err(failed)?.len())
     }
 
     fn describe(&self) -> String {

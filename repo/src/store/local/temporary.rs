@@ -3,13 +3,18 @@
 //! `BOOT-PROCESS-RANDOM`: eight hexadecimal digits of the boot id, the process number, 32 random
 //! digits. A store can be shared by hosts and containers, where neither boot nor process number
 //! says who is alive; so a leftover also has to be a day old.
+//!
+//! `upload-TAG`: an upload that another process, or this one, may go on with; locked while one does.
+//! It is a leftover when nothing came for a day.
 
 use crate::os::host;
+use crate::store::valid_tag;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Younger files are never removed.
 const LEFTOVER_AGE: Duration = Duration::from_hours(24);
+const UPLOAD_PREFIX: &str = "upload-";
 
 /// A name for an unfinished put of this process.
 pub(super) fn new_name() -> std::io::Result<String> {
@@ -18,8 +23,18 @@ pub(super) fn new_name() -> std::io::Result<String> {
     Ok(format!("{}-{}-{:032x}", host::boot_mark(), std::process::id(), u128::from_be_bytes(random)))
 }
 
+/// Name of an upload that goes on under a tag, whichever process takes it up.
+pub(super) fn upload_name(tag: &str) -> String {
+    format!("{UPLOAD_PREFIX}{tag}")
+}
+
 /// Whether a file of that name, last written at `written`, was left by a process that is gone.
 fn is_leftover(name: &str, written: SystemTime, now: SystemTime) -> bool {
+    let old = now.duration_since(written).is_ok_and(|age| age > LEFTOVER_AGE);
+    if let Some(tag) = name.strip_prefix(UPLOAD_PREFIX) {
+        // An upload at work is written to all the time.
+        return old && valid_tag(tag);
+    }
     let mut fields = name.split('-');
     let (Some(boot), Some(process), Some(random), None) = (fields.next(), fields.next(), fields.next(), fields.next())
     else {
@@ -29,7 +44,6 @@ fn is_leftover(name: &str, written: SystemTime, now: SystemTime) -> bool {
     let Some(process) = process.parse::<u32>().ok().filter(|_| hexadecimal(boot, 8) && hexadecimal(random, 32)) else {
         return false;
     };
-    let old = now.duration_since(written).is_ok_and(|age| age > LEFTOVER_AGE);
     old && (boot != host::boot_mark() || !host::process_may_live(process))
 }
 
@@ -64,7 +78,11 @@ mod tests {
         assert!(!is_leftover(&other_boot, young, now), "may be another host's");
         assert!(is_leftover(&other_boot, old, now));
         assert!(!is_leftover(&dead, now + Duration::from_hours(25), now), "from the future");
-        for foreign in ["", "notes.txt", "a-b-c", "ffffffff-1", &format!("{other_boot}-x"), "ffffffff-1-00"] {
+        assert!(is_leftover(&upload_name("ab1"), old, now));
+        assert!(!is_leftover(&upload_name("ab1"), young, now), "it may go on");
+        for foreign in
+            ["", "upload-", "upload-A", "notes.txt", "a-b-c", "ffffffff-1", &format!("{other_boot}-x"), "ffffffff-1-00"]
+        {
             assert!(!is_leftover(foreign, old, now), "{foreign}");
         }
     }
