@@ -113,7 +113,7 @@ fn refused() -> ApiError {
 /// Enrol a machine
 ///
 /// The code is used up. Enrolling anew with a code for the same machine replaces its key and ends its tokens.
-#[utoipa::path(post, path = "/enrol", tag = "enrolment", security(()), request_body = EnrolRequest,
+#[utoipa::path(post, operation_id = "enrolment_enrol", path = "/enrol", tag = "enrolment", security(()), request_body = EnrolRequest,
     responses((status = 201, body = Enrolled), Common, Guessable, Bodied, Changing))]
 pub async fn enrol(
     State(state): State<AppState>,

@@ -79,7 +79,7 @@ pub(super) fn hash_of(normal_code: &str) -> [u8; 32] {
 /// Make an enrolment code
 ///
 /// Operators and admins. It is shown this once.
-#[utoipa::path(post, path = "/enrolment-codes", tag = "enrolment", request_body = NewCode,
+#[utoipa::path(post, operation_id = "enrolment_codes_create", path = "/enrolment-codes", tag = "enrolment", request_body = NewCode,
     responses((status = 201, body = FreshCode), Common, Guarded, Bodied, Named, Changing))]
 pub async fn create(
     State(state): State<AppState>,
@@ -148,7 +148,7 @@ pub(super) fn insert_machine(
 /// List enrolment codes
 ///
 /// Operators and admins. Ordered by time.
-#[utoipa::path(get, path = "/enrolment-codes", tag = "enrolment", params(PageQuery),
+#[utoipa::path(get, operation_id = "enrolment_codes_list", path = "/enrolment-codes", tag = "enrolment", params(PageQuery),
     responses((status = 200, body = Page<EnrolmentCode>), Common, Guarded))]
 pub async fn list(
     State(state): State<AppState>,
@@ -178,7 +178,7 @@ pub async fn list(
 /// Take an enrolment code back
 ///
 /// Operators and admins.
-#[utoipa::path(delete, path = "/enrolment-codes/{id}", tag = "enrolment",
+#[utoipa::path(delete, operation_id = "enrolment_codes_delete", path = "/enrolment-codes/{id}", tag = "enrolment",
     params(("id" = String, Path, description = "Id of the code")),
     responses((status = 204, description = "It lets nobody in now"), Common, Guarded, Named))]
 pub async fn delete(State(state): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<StatusCode> {

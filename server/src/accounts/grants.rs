@@ -49,7 +49,7 @@ pub struct Grant {
 }
 
 /// List the images that are granted to a machine
-#[utoipa::path(get, path = "/machines/{id}/grants", tag = "machines",
+#[utoipa::path(get, operation_id = "grants_list", path = "/machines/{id}/grants", tag = "machines",
     params(("id" = String, Path, description = "Id of the machine"), PageQuery),
     responses((status = 200, body = Page<Grant>), Common, Guarded, Named))]
 pub async fn list(
@@ -80,7 +80,7 @@ pub async fn list(
 /// Grant an image to a machine
 ///
 /// Operators and admins. It counts where the machine's right in the repository is `granted`.
-#[utoipa::path(post, path = "/machines/{id}/grants", tag = "machines", request_body = NewGrant,
+#[utoipa::path(post, operation_id = "grants_create", path = "/machines/{id}/grants", tag = "machines", request_body = NewGrant,
     params(("id" = String, Path, description = "Id of the machine")),
     responses((status = 201, body = Grant), Common, Guarded, Bodied, Named))]
 pub async fn create(
@@ -112,7 +112,7 @@ pub async fn create(
 }
 
 /// Take a grant back
-#[utoipa::path(delete, path = "/machines/{id}/grants/{repository}/{image}", tag = "machines",
+#[utoipa::path(delete, operation_id = "grants_delete", path = "/machines/{id}/grants/{repository}/{image}", tag = "machines",
     params(("id" = String, Path, description = "Id of the machine"), ("repository" = String, Path, description = "Its name"),
         ("image" = String, Path, description = "Name of the image object")),
     responses((status = 204, description = "It is not granted now"), Common, Guarded, Named))]

@@ -101,7 +101,7 @@ const SELECT: &str = "SELECT r.name, m.may_add, m.may_restore FROM machine_repos
     JOIN repositories r ON r.id = m.repository WHERE m.machine = ?1";
 
 /// List what a machine may do in which repository
-#[utoipa::path(get, path = "/machines/{id}/repositories", tag = "machines",
+#[utoipa::path(get, operation_id = "machine_rights_list", path = "/machines/{id}/repositories", tag = "machines",
     params(("id" = String, Path, description = "Id of the machine")),
     responses((status = 200, body = Page<MachineRights>), Common, Guarded, Named))]
 pub async fn list(
@@ -119,7 +119,7 @@ pub async fn list(
 }
 
 /// Show what a machine may do in a repository
-#[utoipa::path(get, path = "/machines/{id}/repositories/{repository}", tag = "machines",
+#[utoipa::path(get, operation_id = "machine_rights_get", path = "/machines/{id}/repositories/{repository}", tag = "machines",
     params(("id" = String, Path, description = "Id of the machine"), ("repository" = String, Path, description = "Its name")),
     responses((status = 200, body = MachineRights), Common, Guarded, Named))]
 pub async fn get(
@@ -143,7 +143,7 @@ pub async fn get(
 /// Set what a machine may do in a repository
 ///
 /// Operators and admins. Nothing lets a machine delete.
-#[utoipa::path(put, path = "/machines/{id}/repositories/{repository}", tag = "machines", request_body = Rights,
+#[utoipa::path(put, operation_id = "machine_rights_put", path = "/machines/{id}/repositories/{repository}", tag = "machines", request_body = Rights,
     params(("id" = String, Path, description = "Id of the machine"), ("repository" = String, Path, description = "Its name")),
     responses((status = 200, body = MachineRights), Common, Guarded, Bodied, Named))]
 pub async fn put(
@@ -171,7 +171,7 @@ pub async fn put(
 }
 
 /// Take a machine's rights in a repository away
-#[utoipa::path(delete, path = "/machines/{id}/repositories/{repository}", tag = "machines",
+#[utoipa::path(delete, operation_id = "machine_rights_delete", path = "/machines/{id}/repositories/{repository}", tag = "machines",
     params(("id" = String, Path, description = "Id of the machine"), ("repository" = String, Path, description = "Its name")),
     responses((status = 204, description = "It has none now"), Common, Guarded, Named))]
 pub async fn delete(

@@ -58,7 +58,7 @@ fn refused() -> ApiError {
 /// Open a machine's session
 ///
 /// A proof counts once, and for five minutes before and after its time.
-#[utoipa::path(post, path = "/machines/session", tag = "machines", security(()), request_body = SessionRequest,
+#[utoipa::path(post, operation_id = "machine_sessions_open", path = "/machines/session", tag = "machines", security(()), request_body = SessionRequest,
     responses((status = 200, body = MachineSession), Common, Guessable, Bodied))]
 pub async fn open(
     State(state): State<AppState>,

@@ -20,7 +20,7 @@ pub struct Time {
 /// The server's time
 ///
 /// For machines whose clock is off: what they sign has to have the right time.
-#[utoipa::path(get, path = "/time", tag = "accounts", security(()), responses((status = 200, body = Time), Common))]
+#[utoipa::path(get, operation_id = "me_time", path = "/time", tag = "accounts", security(()), responses((status = 200, body = Time), Common))]
 pub async fn time(State(state): State<AppState>) -> Json<Time> {
     Json(Time { now_ms: state.clock.now_ms() })
 }
@@ -76,7 +76,7 @@ pub struct MyRepository {
 }
 
 /// Who am I
-#[utoipa::path(get, path = "/me", tag = "accounts", responses((status = 200, body = Me), Common, Guarded))]
+#[utoipa::path(get, operation_id = "me_me", path = "/me", tag = "accounts", responses((status = 200, body = Me), Common, Guarded))]
 pub async fn me(State(state): State<AppState>, principal: Principal) -> Result<Json<Me>> {
     state.database.read(move |connection| read(connection, principal)).await.map(Json)
 }

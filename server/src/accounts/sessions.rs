@@ -53,7 +53,7 @@ struct Account {
 /// Log in
 ///
 /// A user that is not there and a wrong password get the same answer after the same time.
-#[utoipa::path(post, path = "/login", tag = "accounts", security(()), request_body = LoginRequest,
+#[utoipa::path(post, operation_id = "sessions_login", path = "/login", tag = "accounts", security(()), request_body = LoginRequest,
     responses((status = 200, body = Session), Common, Guessable, Bodied))]
 pub async fn login(
     State(state): State<AppState>,
@@ -164,7 +164,7 @@ async fn begin(
 /// Log out
 ///
 /// The token of this request ends, whatever kind it is of.
-#[utoipa::path(post, path = "/logout", tag = "accounts",
+#[utoipa::path(post, operation_id = "sessions_logout", path = "/logout", tag = "accounts",
     responses((status = 204, description = "The token is worth nothing now"), Common, Guarded))]
 pub async fn logout(State(state): State<AppState>, principal: Principal) -> Result<StatusCode> {
     let now_ms = state.clock.now_ms();

@@ -123,7 +123,7 @@ fn sight(principal: &Principal) -> Result<(String, u8)> {
 /// List tokens
 ///
 /// One's own; operators see those of machines too, admins all. Secrets are not shown. Ordered by time.
-#[utoipa::path(get, path = "/tokens", tag = "tokens", params(PageQuery),
+#[utoipa::path(get, operation_id = "token_list_list", path = "/tokens", tag = "tokens", params(PageQuery),
     responses((status = 200, body = Page<Token>), Common, Guarded))]
 pub async fn list(
     State(state): State<AppState>,
@@ -158,7 +158,7 @@ pub(super) fn place(after: &str) -> Result<(i64, &str)> {
 /// Make a token
 ///
 /// One's own, or that of a machine: operators and admins. It is shown this once.
-#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewTokenRequest,
+#[utoipa::path(post, operation_id = "token_list_create", path = "/tokens", tag = "tokens", request_body = NewTokenRequest,
     responses((status = 201, body = FreshToken), Common, Guarded, Bodied, Named))]
 pub async fn create(
     State(state): State<AppState>,
@@ -209,7 +209,7 @@ pub async fn create(
 /// Revoke a token
 ///
 /// One's own; operators those of machines too, admins all. It is worth nothing at once.
-#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path, description = "Id of the token")),
+#[utoipa::path(delete, operation_id = "token_list_revoke", path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path, description = "Id of the token")),
     responses((status = 204, description = "It is worth nothing now"), Common, Guarded, Named))]
 pub async fn revoke(State(state): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<StatusCode> {
     let (user, sees) = sight(&principal)?;

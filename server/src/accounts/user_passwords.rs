@@ -28,7 +28,7 @@ pub struct PasswordChange {
 /// Set a user's password
 ///
 /// One's own with the old one: other sessions end. An admin sets that of others: their sessions and tokens end.
-#[utoipa::path(put, path = "/users/{id}/password", tag = "users", request_body = PasswordChange,
+#[utoipa::path(put, operation_id = "user_passwords_set", path = "/users/{id}/password", tag = "users", request_body = PasswordChange,
     params(("id" = String, Path, description = "Id of the user")),
     responses((status = 204, description = "It is set"), Common, Guarded, Bodied, Named, Changing))]
 pub async fn set(

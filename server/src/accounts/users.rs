@@ -77,7 +77,7 @@ fn find(connection: &Connection, organisation: &str, id: &str) -> Result<User> {
 /// List users
 ///
 /// Admins only. Ordered by name.
-#[utoipa::path(get, path = "/users", tag = "users", params(PageQuery),
+#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users", params(PageQuery),
     responses((status = 200, body = Page<User>), Common, Guarded))]
 pub async fn list(
     State(state): State<AppState>,
@@ -99,7 +99,7 @@ pub async fn list(
 /// Make a user
 ///
 /// Admins only.
-#[utoipa::path(post, path = "/users", tag = "users", request_body = NewUser,
+#[utoipa::path(post, operation_id = "users_create", path = "/users", tag = "users", request_body = NewUser,
     responses((status = 201, body = User), Common, Guarded, Bodied, Changing))]
 pub async fn create(
     State(state): State<AppState>,
@@ -136,7 +136,7 @@ pub(crate) fn insert(transaction: &Transaction<'_>, organisation: &str, user: &U
 /// Show a user
 ///
 /// Admins, and everyone themselves.
-#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Id of the user")),
+#[utoipa::path(get, operation_id = "users_get", path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Id of the user")),
     responses((status = 200, body = User), Common, Guarded, Named))]
 pub async fn get(State(state): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<Json<User>> {
     if principal.require_user(Role::Viewer)? != id {
@@ -148,7 +148,7 @@ pub async fn get(State(state): State<AppState>, principal: Principal, Path(id): 
 /// Change a user's role, shut them out or let them in again
 ///
 /// Admins only. An organisation keeps at least one admin who is not shut out.
-#[utoipa::path(patch, path = "/users/{id}", tag = "users", request_body = UserChange,
+#[utoipa::path(patch, operation_id = "users_change", path = "/users/{id}", tag = "users", request_body = UserChange,
     params(("id" = String, Path, description = "Id of the user")),
     responses((status = 200, body = User), Common, Guarded, Bodied, Named, Changing))]
 pub async fn change(
@@ -191,7 +191,7 @@ pub async fn change(
 /// Delete a user
 ///
 /// Admins only. Their tokens end; what they made stays. An organisation keeps at least one admin.
-#[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Id of the user")),
+#[utoipa::path(delete, operation_id = "users_delete", path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Id of the user")),
     responses((status = 204, description = "They are gone"), Common, Guarded, Named, Changing))]
 pub async fn delete(State(state): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<StatusCode> {
     principal.require_user(Role::Admin)?;
