@@ -118,11 +118,14 @@ mod tests {
         let key = ReceiptKey::at(directory.path());
         assert_eq!(key.sign(&received).unwrap(), text, "the key was read again");
         let (signed, signature) = text.split_once("signature: ").unwrap();
-        let bytes: Vec<u8> = (0..64).map(|at| u8::from_str_radix(&signature[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> =
+            (0..64).map(|at| u8::from_str_radix(&signature[2 * at..2 * at + 2], 16).unwrap()).collect();
         let writer: WriterId = key.signing().unwrap().writer();
         let signature = bytes.try_into().unwrap();
         signature::verify("receipt", &writer, signature::RECEIVED, signed.as_bytes(), &signature).unwrap();
-        assert!(signature::verify("receipt", &writer, signature::RECEIVED, &signed.as_bytes()[1..], &signature).is_err());
+        assert!(
+            signature::verify("receipt", &writer, signature::RECEIVED, &signed.as_bytes()[1..], &signature).is_err()
+        );
         assert!(signed.contains("received: 2023-11-14T22:13:20Z\n"), "{signed}");
         #[cfg(unix)]
         {

@@ -170,8 +170,7 @@ impl TestServer {
 
     fn add_principal(&self, token: &str, organisation: &str, actor: Actor) {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let principal =
-            Principal { organisation: organisation.to_owned(), actor, token: token.to_owned(), address };
+        let principal = Principal { organisation: organisation.to_owned(), actor, token: token.to_owned(), address };
         self.principals.lock().unwrap().insert(token.to_owned(), principal);
     }
 

@@ -12,9 +12,9 @@ use holotype_repo::{
 use holotype_server::access::Role;
 use holotype_server::testing::TestServer;
 use std::io::{Read, Write};
-use ureq::SendBody;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use ureq::SendBody;
 
 const TOKEN: &str = "0123456789";
 
@@ -67,7 +67,8 @@ fn backups_come_back_and_verify() {
     let (directory, server) = server();
     server.add_repository("lab");
     let store = Arc::new(open(&server, TOKEN, "lab").unwrap());
-    let mut repository = Repository::init_shared(store.clone(), &fast(), Some(&directory.path().join("cache"))).unwrap();
+    let mut repository =
+        Repository::init_shared(store.clone(), &fast(), Some(&directory.path().join("cache"))).unwrap();
     let disk = noise(40 << 20, 1);
     let source = MemoryDisk::new(disk.clone());
     let saved = repository.backup(&source, &BackupOptions::named("pc"), &Job::new()).unwrap();
@@ -88,7 +89,9 @@ fn backups_come_back_and_verify() {
     let images: i64 = server
         .state()
         .database
-        .read_blocking(|it| Ok(it.query_row("SELECT count(*) FROM images WHERE receipt LIKE '%signature: %'", [], |row| row.get(0))?))
+        .read_blocking(|it| {
+            Ok(it.query_row("SELECT count(*) FROM images WHERE receipt LIKE '%signature: %'", [], |row| row.get(0))?)
+        })
         .unwrap();
     assert_eq!(images, 2);
 }
@@ -229,7 +232,8 @@ fn an_upload_that_was_cut_goes_on() {
     server.stop();
     server.resume();
     assert_eq!(store.size(&pack).unwrap_err().kind(), ErrorKind::NotFound, "half of it is seen by nobody");
-    let kept: u64 = std::fs::read_dir(location.join("tmp")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let kept: u64 =
+        std::fs::read_dir(location.join("tmp")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(kept > whole.len() as u64 / 4, "{kept} of {} are kept", whole.len());
     assert_eq!(store.put(&pack, &[&whole]).unwrap(), Put::Stored);
     assert!(store.get(&pack).unwrap() == whole);

@@ -81,7 +81,12 @@ fn every_command_works_over_a_server() {
     lab.run(&["rebuild-index"]);
     assert!(lab.run(&["key", "list"]).contains("full"));
     let ids: serde_json::Value = serde_json::from_str(&lab.run(&["images", "--json"])).unwrap();
-    let ids: Vec<&str> = ids["images"].as_array().unwrap_or_else(|| ids.as_array().unwrap()).iter().map(|image| image["image"].as_str().or(image["id"].as_str()).unwrap()).collect();
+    let ids: Vec<&str> = ids["images"]
+        .as_array()
+        .unwrap_or_else(|| ids.as_array().unwrap())
+        .iter()
+        .map(|image| image["image"].as_str().or(image["id"].as_str()).unwrap())
+        .collect();
     assert_eq!(ids.len(), 2);
     lab.run(&["diff", ids[0], ids[1]]);
 }

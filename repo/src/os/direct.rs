@@ -149,7 +149,8 @@ impl DirectAppender {
             self.filled += now.len();
             left = later;
             if self.filled == buffer.len() {
-                let direct = self.direct.as_ref().map_or(Ok(false), |direct| direct.write(buffer, self.offset_bytes))?;
+                let direct =
+                    self.direct.as_ref().map_or(Ok(false), |direct| direct.write(buffer, self.offset_bytes))?;
                 if !direct {
                     write_all_at(file, buffer, self.offset_bytes)?;
                 }

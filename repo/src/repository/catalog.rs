@@ -275,17 +275,12 @@ impl Catalog {
 }
 
 /// Whose packs count: one's own, those of full keys, and those of enrolled writers where it is set so.
-fn trusted_writers(
-    store: &Arc<dyn Store>,
-    keyring: &Keyring,
-    config: &RepositoryConfig,
-) -> Result<HashSet<WriterId>> {
+fn trusted_writers(store: &Arc<dyn Store>, keyring: &Keyring, config: &RepositoryConfig) -> Result<HashSet<WriterId>> {
     let mut trusted = HashSet::from([keyring.writer(), keyring.root()]);
     if config.trust == Trust::EnrolledWriters {
         let slots = read_slots(&**store, &config.repository)?.into_iter().filter_map(|(_, slot)| slot.ok());
-        let enrolled = slots.filter(|slot| {
-            slot.header.role == Role::Writer.number() && slot.verify_enrolment(&keyring.root()).is_ok()
-        });
+        let enrolled = slots
+            .filter(|slot| slot.header.role == Role::Writer.number() && slot.verify_enrolment(&keyring.root()).is_ok());
         trusted.extend(enrolled.map(|slot| slot.header.writer));
     }
     Ok(trusted)

@@ -84,7 +84,15 @@ impl Repository {
     fn assemble(store: Arc<dyn Store>, config: RepositoryConfig, keyring: Keyring, cache_root: Option<&Path>) -> Self {
         let cache_dir = cache_root.map(|root| root.join(config.repository.to_string()));
         let pack_readers = PackReaders::new(Arc::clone(&store), keyring.clone());
-        Self { store, config, keyring, cache_dir, catalog: OnceLock::new(), whole_catalog: OnceLock::new(), pack_readers }
+        Self {
+            store,
+            config,
+            keyring,
+            cache_dir,
+            catalog: OnceLock::new(),
+            whole_catalog: OnceLock::new(),
+            pack_readers,
+        }
     }
 
     /// Makes a repository in an empty store. See [`InitOptions`].

@@ -98,9 +98,9 @@ impl RemoteCatalog {
     }
 
     fn whole(&self, open: impl FnOnce() -> Result<Catalog>) -> Option<&Catalog> {
-        let opened = self.whole.get_or_init(|| {
-            open().map(Box::new).inspect_err(|error| tracing::debug!("index not read: {error}")).ok()
-        });
+        let opened = self
+            .whole
+            .get_or_init(|| open().map(Box::new).inspect_err(|error| tracing::debug!("index not read: {error}")).ok());
         opened.as_deref()
     }
 

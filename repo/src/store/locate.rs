@@ -182,7 +182,10 @@ pub fn encode_question(ids: &[ChunkId]) -> Vec<u8> {
 pub fn decode_question(bytes: &[u8]) -> Result<Vec<ChunkId>, DecodeError> {
     let (ids, rest) = bytes.as_chunks::<ID_BYTES>();
     if !rest.is_empty() || ids.len() > MAX_LOCATE_IDS {
-        return Err(DecodeError::damaged(QUESTION, format!("{} bytes are not up to {MAX_LOCATE_IDS} ids", bytes.len())));
+        return Err(DecodeError::damaged(
+            QUESTION,
+            format!("{} bytes are not up to {MAX_LOCATE_IDS} ids", bytes.len()),
+        ));
     }
     Ok(ids.iter().map(|id| ChunkId(*id)).collect())
 }

@@ -46,7 +46,11 @@ pub(super) fn check_room_for(key: &ObjectKey, received: u64, more: usize, total:
     if received.saturating_add(more as u64) <= total {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidInput, key.to_string(), format!("more than the {total} bytes that were said came")))
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        key.to_string(),
+        format!("more than the {total} bytes that were said came"),
+    ))
 }
 
 /// # Errors

@@ -59,12 +59,16 @@ enum Access {
 pub fn find(connection: &Connection, principal: &Principal, name: &str) -> Result<Seen> {
     let not_there = || ApiError::not_found("such repository");
     let found = connection
-        .prepare_cached("SELECT id, store_kind, store_location FROM repositories WHERE organisation = ?1 AND name = ?2")?
+        .prepare_cached(
+            "SELECT id, store_kind, store_location FROM repositories WHERE organisation = ?1 AND name = ?2",
+        )?
         .query_row(params![principal.organisation, name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let (id, store_kind, store_location): (String, String, String) = found.ok_or_else(not_there)?;
     let (narrowed, named): (bool, bool) = connection
-        .prepare_cached("SELECT count(*) > 0, coalesce(max(repository = ?2), 0) FROM token_repositories WHERE token = ?1")?
+        .prepare_cached(
+            "SELECT count(*) > 0, coalesce(max(repository = ?2), 0) FROM token_repositories WHERE token = ?1",
+        )?
         .query_row(params![principal.token, id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if narrowed && !named {
         return Err(not_there());
@@ -95,13 +99,7 @@ pub fn find(connection: &Connection, principal: &Principal, name: &str) -> Resul
 ///
 /// # Errors
 /// `NotAllowed`; `NotFound` for images that are not for this machine to see.
-pub fn check(
-    connection: &Connection,
-    seen: &Seen,
-    wish: Wish,
-    folder: Folder,
-    object: Option<&str>,
-) -> Result<()> {
+pub fn check(connection: &Connection, seen: &Seen, wish: Wish, folder: Folder, object: Option<&str>) -> Result<()> {
     let refuse = |what: &str| Err(ApiError::new(Code::NotAllowed, what.to_owned()));
     let (machine, may_add, may_restore) = match &seen.access {
         Access::User(role) if *role >= Role::Operator => return Ok(()),
@@ -171,7 +169,7 @@ fn is_own_lease(connection: &Connection, repository: &str, machine: &str, object
     if object.ends_with("-revoked") {
         return Ok(false);
     }
-    let mut statement = connection
-        .prepare_cached("SELECT 1 FROM leases WHERE repository = ?1 AND lease = ?2 AND machine = ?3")?;
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM leases WHERE repository = ?1 AND lease = ?2 AND machine = ?3")?;
     Ok(statement.exists(params![repository, lease_of(object), machine])?)
 }

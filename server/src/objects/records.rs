@@ -111,7 +111,9 @@ pub fn note_deleted(state: &AppState, repository: &str, key: &ObjectKey) -> Resu
     }
     state.database.write_blocking(|transaction| {
         transaction
-            .prepare_cached("UPDATE images SET deleted_ms = ?3 WHERE repository = ?1 AND image = ?2 AND deleted_ms IS NULL")?
+            .prepare_cached(
+                "UPDATE images SET deleted_ms = ?3 WHERE repository = ?1 AND image = ?2 AND deleted_ms IS NULL",
+            )?
             .execute(params![repository, key.name(), now_ms()])?;
         Ok(())
     })

@@ -210,7 +210,8 @@ fn tag(principal: &Principal, key: &ObjectKey) -> String {
 fn said(headers: &HeaderMap) -> Result<Said> {
     let invalid = |why: &str| ApiError::new(Code::InvalidRequest, why.to_owned());
     let number = |name: &str| headers.get(name).map(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let body_bytes = number(header::CONTENT_LENGTH.as_str()).flatten().ok_or_else(|| invalid("the length is missing"))?;
+    let body_bytes =
+        number(header::CONTENT_LENGTH.as_str()).flatten().ok_or_else(|| invalid("the length is missing"))?;
     let footer_bytes = match number(FOOTER_BYTES) {
         Some(None) => return Err(invalid("the length of the footer is no number")),
         other => other.flatten(),

@@ -80,7 +80,9 @@ mod tests {
         assert!(!is_leftover(&dead, now + Duration::from_hours(25), now), "from the future");
         assert!(is_leftover(&upload_name("ab1"), old, now));
         assert!(!is_leftover(&upload_name("ab1"), young, now), "it may go on");
-        for foreign in ["", "upload-", "upload-A", "notes.txt", "a-b-c", "ffffffff-1", &format!("{other_boot}-x"), "ffffffff-1-00"] {
+        for foreign in
+            ["", "upload-", "upload-A", "notes.txt", "a-b-c", "ffffffff-1", &format!("{other_boot}-x"), "ffffffff-1-00"]
+        {
             assert!(!is_leftover(foreign, old, now), "{foreign}");
         }
     }

@@ -26,12 +26,7 @@ pub(super) struct LocalUpload<'a> {
     done: bool,
 }
 
-pub(super) fn open<'a>(
-    store: &'a LocalStore,
-    key: &ObjectKey,
-    total_bytes: u64,
-    tag: &str,
-) -> Result<LocalUpload<'a>> {
+pub(super) fn open<'a>(store: &'a LocalStore, key: &ObjectKey, total_bytes: u64, tag: &str) -> Result<LocalUpload<'a>> {
     if !valid_tag(tag) {
         return Err(Error::new(ErrorKind::InvalidInput, key.to_string(), "its upload has a tag that is none"));
     }
