@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::output;
 use crate::own_disk;
 use crate::place::Place;
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::units::{rate, size};
 use holotype_repo::disk::Target;
 use holotype_repo::os::{Overwrite, StdoutTarget, open_target};
