@@ -13,11 +13,14 @@ pub const DIRECTORY: &str = "directory";
 /// Folder of the data directory where indexes are kept, one for each repository.
 const INDEXES: &str = "indexes";
 
+/// A repository, while it is opened and when it is open: who needs it meanwhile waits here.
+type Slot = Arc<Mutex<Option<Arc<KeylessRepository>>>>;
+
 /// Repositories that are open.
 pub struct Repositories {
     indexes: PathBuf,
     rules: Mutex<Rules>,
-    open: Mutex<HashMap<String, Arc<Mutex<Option<Arc<KeylessRepository>>>>>>,
+    open: Mutex<HashMap<String, Slot>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
