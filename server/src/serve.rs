@@ -141,7 +141,13 @@ impl Running {
             task.abort();
         }
         let state = self.state.clone();
-        let _ = tokio::task::spawn_blocking(move || state.repositories.flush()).await;
+        let last = move || {
+            state.repositories.flush();
+            if let Err(error) = state.database.checkpoint() {
+                tracing::warn!("the database's log stays beside it: {error}");
+            }
+        };
+        let _ = tokio::task::spawn_blocking(last).await;
     }
 }
 

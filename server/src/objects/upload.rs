@@ -12,6 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holotype_repo::ErrorKind;
+use holotype_repo::keyless::most_bytes;
 use holotype_repo::remote::{FOOTER_BYTES, OBJECT_BYTES, RECEIVED_BYTES};
 use holotype_repo::store::{ObjectKey, Put, Store, Upload};
 use http::{HeaderMap, StatusCode, header};
@@ -24,6 +25,8 @@ const QUEUED_PIECES: usize = 4;
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A refused body of this length is read to its end, so that the client hears why.
 const MAX_DRAINED_BYTES: u64 = 1 << 20;
+/// And for how long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the headers of an upload say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ struct Said {
         (status = 201, description = "It is stored"), (status = 200, description = "The same bytes stood there"),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody), (status = 507, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 500, body = ErrorBody), (status = 507, body = ErrorBody),
     )
 )]
 pub async fn add(
@@ -68,7 +71,8 @@ pub async fn add(
     }
     // Who waits to be told to go on has sent nothing.
     if !headers.contains_key(header::EXPECT) {
-        drain(&mut body, MAX_DRAINED_BYTES).await;
+        // A client that sends nothing does not keep its refusal back.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(&mut body, MAX_DRAINED_BYTES)).await;
     }
     result
 }
@@ -83,6 +87,11 @@ async fn take(
 ) -> Result<Response> {
     let key = key?;
     let said = said(headers)?;
+    let most = most_bytes(key.folder());
+    if said.total_bytes > most {
+        let why = format!("{} takes objects of up to {most} bytes", key.folder().name());
+        return Err(ApiError::new(Code::TooLarge, why));
+    }
     let wish = (Wish::Add, key.folder(), Some(key.name().to_owned()));
     let granted = grant(&app, &principal, name, Some(wish)).await?;
     let (pieces, taken) = mpsc::channel(QUEUED_PIECES);
