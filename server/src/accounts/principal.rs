@@ -58,6 +58,7 @@ fn bearer(parts: &Parts) -> Option<&str> {
 /// bits, the limit is there for the load and for the trail.
 fn refuse(state: &AppState, address: IpAddr) -> ApiError {
     let now_ms = state.clock.now_ms();
+    state.metrics.logins_refused.inc();
     match state.accounts.wrong_tokens.take(guesses::network(address), now_ms) {
         Ok(()) => ApiError::new(Code::NotAuthenticated, "the token is missing, unknown, expired or revoked"),
         Err(wait_ms) => guesses::too_many(wait_ms),

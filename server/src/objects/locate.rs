@@ -42,7 +42,10 @@ pub async fn locate(
     let answer = blocking(move || {
         let ids = decode_question(&question).map_err(|error| ApiError::new(Code::InvalidRequest, error.to_string()))?;
         drop(question);
-        Ok(granted.repository.locate(&ids)?.encode())
+        let located = granted.repository.locate(&ids)?;
+        app.metrics.chunks_asked.inc_by(ids.len() as u64);
+        app.metrics.chunks_known.inc_by(located.places.iter().flatten().count() as u64);
+        Ok(located.encode())
     })
     .await?;
     Ok(([(http::header::CONTENT_TYPE, "application/octet-stream")], answer).into_response())

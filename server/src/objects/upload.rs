@@ -144,7 +144,9 @@ fn receive(
 ) -> Result<Taken> {
     let repository = &granted.repository;
     let store = repository.store();
-    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?)?;
+    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?).inspect_err(|_| {
+        app.metrics.no_space.inc();
+    })?;
     let mut check = repository.check(key, said.total_bytes, said.footer_bytes).map_err(refused)?;
     let tag = tag(principal, key);
     let mut upload = store.upload(key, said.total_bytes, &tag)?;
@@ -173,11 +175,20 @@ fn receive(
         Ok(contents) => contents,
         Err(error) => {
             upload.discard();
+            app.metrics.uploads_refused.inc();
             return Err(refused(error));
         }
     };
-    records::note_lease(app, principal, &granted.seen.id, key)?;
+    if let Err(error) = records::note_lease(app, principal, &granted.seen.id, key) {
+        upload.discard();
+        return Err(error);
+    }
     let put = commit(upload)?;
+    if put == Put::Stored {
+        app.metrics.received_bytes.inc_by(said.total_bytes);
+        let frames = contents.iter().flat_map(|contents| &contents.frames);
+        app.metrics.chunks_received.inc_by(frames.map(|frame| frame.len() as u64).sum());
+    }
     repository.note_stored(contents)?;
     records::note_image(app, principal, &granted.seen.id, key, said.total_bytes)?;
     Ok(Taken::Put(put))
