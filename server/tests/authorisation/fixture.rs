@@ -34,6 +34,14 @@ pub struct Fixture {
     pub folders: BTreeMap<&'static str, Folder>,
 }
 
+fn enrolment(key: &Signing) -> Value {
+    let message = machine_proof::enrolment_message(&machine_proof::normal_code(&code()).unwrap(), &key.writer());
+    json!({
+        "code": code(), "name": "enrolled", "public_key": key.writer().to_string(),
+        "signature": hexadecimal(&key.sign(signature::MACHINE_ENROLMENT, &message)),
+    })
+}
+
 /// 32 hexadecimal digits, as ids are.
 pub fn id(name: &str) -> String {
     blake3::hash(name.as_bytes()).to_hex()[..32].to_owned()
@@ -237,14 +245,14 @@ impl Fixture {
         }
     }
 
-    /// A request to enrol.
+    /// A request to enrol a new machine.
     pub fn enrolment(&self) -> Value {
-        let key = Signing::from_seed(&Secret32::new([8; 32]));
-        let message = machine_proof::enrolment_message(&machine_proof::normal_code(&code()).unwrap(), &key.writer());
-        json!({
-            "code": code(), "name": "enrolled", "public_key": key.writer().to_string(),
-            "signature": hexadecimal(&key.sign(signature::MACHINE_ENROLMENT, &message)),
-        })
+        enrolment(&Signing::from_seed(&Secret32::new([8; 32])))
+    }
+
+    /// The same for a machine that is there: it has its key.
+    pub fn enrolment_of_owner(&self) -> Value {
+        enrolment(&machine_key())
     }
 
     /// A machine's request for a session.

@@ -3,6 +3,7 @@
 mod actors;
 mod check;
 mod document;
+mod ended;
 mod fixture;
 mod matrix;
 mod stopping;
