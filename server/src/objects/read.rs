@@ -3,11 +3,13 @@
 use super::policy::Wish;
 use super::{grant, key};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::{Path, Query};
 use crate::state::AppState;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
@@ -36,7 +38,7 @@ pub struct PartQuery {
     get, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
         ("Range" = Option<String>, Header, description = "bytes=FIRST-LAST"),
         PartQuery,
@@ -44,9 +46,8 @@ pub struct PartQuery {
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The range"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 416, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody),
+        (status = 416, body = ErrorBody), (status = 422, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn read(
@@ -173,12 +174,12 @@ fn range_of(value: &http::HeaderValue) -> Result<Range<u64>> {
     head, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
         (status = 200, description = "It is there", headers(("Holotype-Object-Bytes" = u64, description = "Its length"))),
-        (status = 400), (status = 401), (status = 403), (status = 404), (status = 500),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 429), (status = 500), (status = 503),
     )
 )]
 pub async fn head(

@@ -3,11 +3,13 @@
 use super::policy::Wish;
 use super::{Granted, grant, key, records};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::Path;
 use crate::state::AppState;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -39,7 +41,7 @@ struct Said {
     put, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
         ("Content-Range" = Option<String>, Header, description = "bytes FIRST-LAST/TOTAL: an upload that broke off goes on"),
         ("Holotype-Footer-Bytes" = Option<u64>, Header, description = "Of packs: length of the footer"),
@@ -47,9 +49,9 @@ struct Said {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "It is stored"), (status = 200, description = "The same bytes stood there"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody), (status = 507, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn add(
@@ -258,7 +260,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
     head, path = "/repositories/{name}/uploads/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
@@ -266,7 +268,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
             ("Holotype-Received-Bytes" = u64, description = "Bytes of an upload that broke off"),
             ("Holotype-Object-Bytes" = u64, description = "Length of the object, where it is there"),
         )),
-        (status = 400), (status = 401), (status = 403), (status = 404), (status = 500),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 429), (status = 500), (status = 503),
     )
 )]
 pub async fn state(
@@ -295,13 +297,12 @@ pub async fn state(
     delete, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 500, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn remove(
