@@ -3,11 +3,13 @@
 use super::policy::Wish;
 use super::{Granted, grant, key, records};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::Path;
 use crate::state::AppState;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -42,7 +44,7 @@ struct Said {
     put, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
         ("Content-Range" = Option<String>, Header, description = "bytes FIRST-LAST/TOTAL: an upload that broke off goes on"),
         ("Holotype-Footer-Bytes" = Option<u64>, Header, description = "Of packs: length of the footer"),
@@ -50,9 +52,9 @@ struct Said {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "It is stored"), (status = 200, description = "The same bytes stood there"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 500, body = ErrorBody), (status = 507, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn add(
@@ -153,7 +155,9 @@ fn receive(
 ) -> Result<Taken> {
     let repository = &granted.repository;
     let store = repository.store();
-    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?)?;
+    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?).inspect_err(|_| {
+        app.metrics.no_space.inc();
+    })?;
     let mut check = repository.check(key, said.total_bytes, said.footer_bytes).map_err(refused)?;
     let tag = tag(principal, key);
     let mut upload = store.upload(key, said.total_bytes, &tag)?;
@@ -182,11 +186,20 @@ fn receive(
         Ok(contents) => contents,
         Err(error) => {
             upload.discard();
+            app.metrics.uploads_refused.inc();
             return Err(refused(error));
         }
     };
-    records::note_lease(app, principal, &granted.seen.id, key)?;
+    if let Err(error) = records::note_lease(app, principal, &granted.seen.id, key) {
+        upload.discard();
+        return Err(error);
+    }
     let put = commit(upload)?;
+    if put == Put::Stored {
+        app.metrics.received_bytes.inc_by(said.total_bytes);
+        let frames = contents.iter().flat_map(|contents| &contents.frames);
+        app.metrics.chunks_received.inc_by(frames.map(|frame| frame.len() as u64).sum());
+    }
     repository.note_stored(contents)?;
     records::note_image(app, principal, &granted.seen.id, key, said.total_bytes)?;
     Ok(Taken::Put(put))
@@ -256,7 +269,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
     head, path = "/repositories/{name}/uploads/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
@@ -264,7 +277,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
             ("Holotype-Received-Bytes" = u64, description = "Bytes of an upload that broke off"),
             ("Holotype-Object-Bytes" = u64, description = "Length of the object, where it is there"),
         )),
-        (status = 400), (status = 401), (status = 403), (status = 404), (status = 500),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 429), (status = 500), (status = 503),
     )
 )]
 pub async fn state(
@@ -293,13 +306,12 @@ pub async fn state(
     delete, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 500, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn remove(
