@@ -42,6 +42,12 @@ impl ServerApi {
         Self::connect(global, Some(token(global)?))
     }
 
+    /// The server at `origin`, with the token of the command line.
+    pub fn at(origin: &str, global: &GlobalArguments) -> Result<Self> {
+        let endpoint = Endpoint { origin: origin.to_owned(), pin: global.server_pin, token: Some(token(global)?) };
+        Ok(Self { client: HttpsClient::new(endpoint)? })
+    }
+
     /// The server of the command line, without a token.
     pub fn open_without_token(global: &GlobalArguments) -> Result<Self> {
         Self::connect(global, None)
