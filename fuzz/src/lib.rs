@@ -13,6 +13,7 @@ mod index;
 mod input;
 mod manifest;
 mod mutate;
+mod network;
 mod packs;
 mod records;
 mod repository;
@@ -54,6 +55,8 @@ pub const TARGETS: &[Target] = &[
     target("image_selector", text::image_selector, text::image_selector_seeds, 8000),
     target("mounts", text::mounts, text::mounts_seeds, 8000),
     target("object_key", text::object_key, text::object_key_seeds, 8000),
+    target("locate_answer", network::locate_answer, network::locate_answer_seeds, 8000),
+    target("locate_question", network::locate_question, network::locate_question_seeds, 8000),
     target("chunking", cutting::chunking, cutting::chunking_seeds, 1000),
     target("image_parts", repository::image_parts, repository::image_parts_seeds, 300),
     target("repository", repository::damaged, repository::damaged_seeds, 300),

@@ -141,6 +141,8 @@ impl Running {
         for task in self.background {
             task.abort();
         }
+        let state = self.state.clone();
+        let _ = tokio::task::spawn_blocking(move || state.repositories.flush()).await;
     }
 }
 

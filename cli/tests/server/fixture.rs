@@ -30,7 +30,7 @@ impl Server {
         server.start();
         server.admin(["server", "repo", "add", "lab"]).expect(0);
         let password = server.data().join("initial-admin-password");
-        server.client(["login", "--user", "admin", "--password-file", password.to_str().unwrap()]).expect(0);
+        server.client(["login", "admin", "--password-file", password.to_str().unwrap()]).expect(0);
         server
     }
 

@@ -43,7 +43,7 @@ fn secrets_stand_in_no_log_and_not_in_the_database() {
     let password = password.lines().next().unwrap().trim().to_owned();
     assert!(token.len() >= 40 && password.len() >= 16);
     server.workspace.write("wrong", "a password that is wrong\n");
-    server.client(["login", "--user", "admin", "--password-file", "wrong", "--token-file", "other"]).expect(1);
+    server.client(["login", "admin", "--password-file", "wrong", "--token-file", "other"]).expect(1);
     server.kill();
     let mut texts = vec![server.log().into_bytes()];
     for name in ["holotype.sqlite", "holotype.sqlite-wal"] {

@@ -210,9 +210,12 @@ impl Opened {
         }
         *looked = Instant::now();
         drop(looked);
-        let mut recent = lock(&self.recent);
-        self.catalog.insert(&recent.packs, &[])?;
-        *recent = Recent::default();
+        {
+            let mut recent = lock(&self.recent);
+            self.catalog.insert(&recent.packs, &[])?;
+            *recent = Recent::default();
+        }
+        // What is uploaded meanwhile may be noted twice, which does no harm.
         self.catalog.refresh()
     }
 }

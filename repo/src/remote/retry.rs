@@ -36,8 +36,8 @@ impl Patience {
         Self { budget, contacted: AtomicBool::new(false) }
     }
 
-    /// Runs attempts until one succeeds or fails for good. The time that the budget bounds begins with
-    /// the first failure after a success: an upload that gets on may take as long as it takes.
+    /// Runs attempts until one succeeds, fails for good, or the budget is over. Its time begins with the
+    /// first failure: what goes well may take as long as it takes.
     pub fn run<T>(&self, subject: &str, mut attempt: impl FnMut(Situation) -> Result<T, Attempt>) -> Result<T> {
         let mut since: Option<Instant> = None;
         let mut wait = FIRST_WAIT;
