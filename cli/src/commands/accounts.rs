@@ -190,12 +190,8 @@ fn add_code(global: &GlobalArguments, api: &ServerApi, arguments: &CodeArguments
     let mut body = json!({ "expires_in_seconds": arguments.hours * 3600 });
     let machine = arguments.machine.as_ref().map(|name| id(api, "machines", "machine", name)).transpose()?;
     let group = arguments.group.as_ref().map(|name| id(api, "groups", "group", name)).transpose()?;
-    let given = [
-        ("machine", &machine),
-        ("name", &arguments.name),
-        ("repository", &arguments.repository),
-        ("group", &group),
-    ];
+    let given =
+        [("machine", &machine), ("name", &arguments.name), ("repository", &arguments.repository), ("group", &group)];
     for (name, value) in given {
         if let Some(value) = value {
             body[name] = json!(value);

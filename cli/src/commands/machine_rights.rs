@@ -62,7 +62,8 @@ pub fn grant(
     days: Option<u64>,
 ) -> Result {
     let machine = path(api, machine)?;
-    let body = json!({ "repository": repository, "image": image, "expires_in_seconds": days.map(|days| days * 86_400) });
+    let body =
+        json!({ "repository": repository, "image": image, "expires_in_seconds": days.map(|days| days * 86_400) });
     let granted: Value = api.post(&format!("{machine}/grants"), &body)?;
     let counts = match api.get::<Value>(&format!("{machine}/repositories/{}", escape(repository))) {
         Ok(rights) => matches!(text(&rights, "may_restore"), "granted" | "all"),

@@ -14,10 +14,12 @@ fn a_machines_token_backs_up_and_restores_its_own_alone() {
     server.workspace.write("disk", &disk);
     server.workspace.write("other", &other);
     with_token(&server, "pc-1.token", &["backup", "disk", "--name", "room-3/pc-1"]).expect(0);
-    let made = with_token(&server, "pc-2.token", &["backup", "other", "--name", "room-3/pc-2", "--json"]).expect(0).json();
+    let made =
+        with_token(&server, "pc-2.token", &["backup", "other", "--name", "room-3/pc-2", "--json"]).expect(0).json();
     let image = made["image"].as_str().unwrap();
     // Again, with nothing new to store.
-    let again = with_token(&server, "pc-1.token", &["backup", "disk", "--name", "room-3/pc-1", "--json"]).expect(0).json();
+    let again =
+        with_token(&server, "pc-1.token", &["backup", "disk", "--name", "room-3/pc-1", "--json"]).expect(0).json();
     assert!(again["stored_bytes"].as_u64().unwrap() < 100_000, "{again}");
 
     // Its own, not that of the other one; nothing goes away.

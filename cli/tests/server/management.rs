@@ -61,7 +61,10 @@ fn machines_and_groups() {
     for kind in ["machine.created", "machine.changed", "group.created", "group.machine-added", "machine.deleted"] {
         assert!(kinds.contains(&kind), "{kind} is not in {kinds:?}");
     }
-    assert_eq!(json(&server, &["event", "list", "--kind", "machine.created", "--limit", "1"]).as_array().unwrap().len(), 1);
+    assert_eq!(
+        json(&server, &["event", "list", "--kind", "machine.created", "--limit", "1"]).as_array().unwrap().len(),
+        1
+    );
     assert!(server.client(["event", "list", "--limit", "5"]).expect(0).text().contains("machine.deleted"));
 }
 
@@ -87,19 +90,25 @@ fn tasks() {
     let image = json(&server, &["backup", "disk", "--name", "gold"])["image"].as_str().unwrap().to_owned();
 
     let backup = ["task", "backup", "--repository", "lab"];
-    let once = [&backup[..], &["--machine", "pc-1", "--at", "2031-12-31T23:59:00+01:00", "--disk", "/dev/sda"]].concat();
+    let once =
+        [&backup[..], &["--machine", "pc-1", "--at", "2031-12-31T23:59:00+01:00", "--disk", "/dev/sda"]].concat();
     let once = json(&server, &once);
     assert_eq!((&once["name"], &once["options"]["disk"]), (&json!("backup pc-1"), &json!("/dev/sda")));
     assert_eq!(once["next_ms"], 1_924_988_340_000_i64);
     let rule = ["--group", "room", "--rule", "30 2 * * MON-FRI", "--time-zone", "Europe/Berlin", "--name", "nightly"];
     server.client([&backup[..], &rule].concat()).expect(0);
-    let restore = ["task", "restore", "--image", &image, "--repository", "lab", "--machine", "pc-1", "--name", "roll out"];
+    let restore =
+        ["task", "restore", "--image", &image, "--repository", "lab", "--machine", "pc-1", "--name", "roll out"];
     let restore = json(&server, &restore);
     assert_eq!((&restore["action"], &restore["machine"]), (&json!("restore"), &json!(id)));
 
-    server.client([&backup[..], &["--machine", "pc-1", "--rule", "61 * * * *"]].concat()).refused(1, &["rule", "minute"]);
+    server
+        .client([&backup[..], &["--machine", "pc-1", "--rule", "61 * * * *"]].concat())
+        .refused(1, &["rule", "minute"]);
     server.client([&backup[..], &["--machine", "pc-1", "--at", "tomorrow"]].concat()).refused(1, &["at"]);
-    server.client([&backup[..], &["--machine", "nobody"]].concat()).refused(1, &["machine nobody", "none of that name"]);
+    server
+        .client([&backup[..], &["--machine", "nobody"]].concat())
+        .refused(1, &["machine nobody", "none of that name"]);
     server.client(backup).expect(2);
     let unknown = ["task", "restore", "--image", &"0".repeat(64), "--repository", "lab", "--machine", "pc-1"];
     server.client(unknown).refused(1, &["image"]);

@@ -48,9 +48,8 @@ pub async fn set(
         .read(move |connection| {
             let sql = "SELECT u.password, u.name, o.name FROM users u JOIN organisations o ON o.id = u.organisation
                        WHERE u.organisation = ?1 AND u.id = ?2";
-            let row = connection.query_row(sql, [organisation, user], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            });
+            let row =
+                connection.query_row(sql, [organisation, user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
             Ok(row.optional()?)
         })
         .await?;

@@ -64,8 +64,8 @@ struct ImageDetail {
 #[into_params(parameter_in = Query)]
 struct ImageQuery {
     /// `next` of the page before. The newest come first; with `name_prefix` the list goes by name, and with `q`
-    /// images that are called the same stand together, the newest first in each. Such a page may hold less than
-    /// `limit`, even nothing, where there is a `next`: the search goes on there.
+    /// images that are called the same stand together, the newest first in each, unless few are of the asked time.
+    /// Such a page may hold less than `limit`, even nothing, where there is a `next`: the search goes on there.
     #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200, pattern = "^[0-9]{1,15}\\..*$")]
     after: Option<String>,
@@ -163,6 +163,9 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
                 to_ms: query.to_ms.map_or(MAX_NUMBER, |to| to.0),
                 items: query.limit.unwrap_or_default().items(),
             };
+            if names.part.is_some() && search.is_rather_by_time(connection, query.after.as_deref())? {
+                return newest(connection, principal, query, repository);
+            }
             search.page(connection, &names, query.after.as_deref())
         }
         None => newest(connection, principal, query, repository),

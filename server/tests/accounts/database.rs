@@ -21,7 +21,7 @@ async fn a_backup_of_the_running_server_restores() {
 
     let lock = server.data.lock().unwrap();
     let refused = provider::restore(&server.data, &backup).unwrap_err();
-    assert!(refused.to_string().contains("a server runs"), "{refused}");
+    assert!(refused.to_string().contains("another server runs"), "{refused}");
     drop(lock);
     let Server { directory, state, data, .. } = server;
     drop(state);
