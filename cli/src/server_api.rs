@@ -159,6 +159,8 @@ fn failure(subject: &str, status: StatusCode, body: &[u8], retry_after_seconds: 
     };
     let (kind, advice) = match body.code.as_str() {
         "invalid-request" => ("invalid-request", ""),
+        // Whoever asks there has no token yet.
+        "not-authenticated" if subject.ends_with("/login") || subject.ends_with("/enrol") => ("not-authenticated", ""),
         "not-authenticated" => ("not-authenticated", "; log in with `holotype login`, or give another --token-file"),
         "not-allowed" => ("not-allowed", ""),
         "not-found" => ("not-found", ""),

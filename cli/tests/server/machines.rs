@@ -28,9 +28,15 @@ fn a_machines_token_backs_up_and_restores_its_own_alone() {
     with_token(&server, "pc-1.token", &["restore", image, "-"]).expect(7);
     let seen = with_token(&server, "pc-1.token", &["images", "--json"]).expect(0).json();
     assert_eq!(seen.as_array().unwrap().len(), 2);
+    server.workspace.write("spare", "a spare password\n");
+    server.client(["key", "add", "--role", "full", "--new-password-file", "spare", "--fast-derivation"]).expect(0);
     let key = with_token(&server, "pc-1.token", &["key", "list", "--json"]).expect(0).json();
-    let key = key[0]["id"].as_str().unwrap_or_else(|| panic!("{key}")).to_owned();
-    with_token(&server, "pc-1.token", &["key", "remove", &key]).expect(1);
+    let key = key.as_array().unwrap().iter().find(|key| key["current"] == false).unwrap()["slot"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{key}"))
+        .to_owned();
+    with_token(&server, "pc-1.token", &["key", "remove", &key]).refused(1, &["may not"]);
+    assert_eq!(json(&server, &["key", "list"]).as_array().unwrap().len(), 2);
     with_token(&server, "pc-1.token", &["machine", "remove", "pc-2"]).expect(1);
 
     // A grant counts where the right is `granted`.
