@@ -11,6 +11,7 @@ mod credentials;
 mod exit;
 mod key_file;
 mod logging;
+mod machine_parts;
 mod output;
 mod own_disk;
 mod passwords;

@@ -42,6 +42,12 @@ impl ServerApi {
         Self::connect(global, Some(token(global)?))
     }
 
+    /// The server at `origin`, with the token of the command line.
+    pub fn at(origin: &str, global: &GlobalArguments) -> Result<Self> {
+        let endpoint = Endpoint { origin: origin.to_owned(), pin: global.server_pin, token: Some(token(global)?) };
+        Ok(Self { client: HttpsClient::new(endpoint)? })
+    }
+
     /// The server of the command line, without a token.
     pub fn open_without_token(global: &GlobalArguments) -> Result<Self> {
         Self::connect(global, None)
@@ -153,6 +159,8 @@ fn failure(subject: &str, status: StatusCode, body: &[u8], retry_after_seconds: 
     };
     let (kind, advice) = match body.code.as_str() {
         "invalid-request" => ("invalid-request", ""),
+        // Whoever asks there has no token yet.
+        "not-authenticated" if subject.ends_with("/login") || subject.ends_with("/enrol") => ("not-authenticated", ""),
         "not-authenticated" => ("not-authenticated", "; log in with `holotype login`, or give another --token-file"),
         "not-allowed" => ("not-allowed", ""),
         "not-found" => ("not-found", ""),

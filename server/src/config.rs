@@ -69,9 +69,8 @@ impl ConfigFile {
         let text = std::fs::read_to_string(path)
             .map_err(|error| StartError::about(path, format!("the configuration cannot be read: {error}")))?;
         toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
-            });
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
             StartError::about(path, format!("line {line}: {}", error.message().replace('\n', " ")))
         })
     }

@@ -88,6 +88,7 @@ impl Running {
                 "restore it with `holotype server database restore` if it is damaged, or free space if the disk is full",
             )
         })?;
+        crate::api::sweep_kernel_uploads(data.path());
         let first = crate::accounts::first_start(&database, data.path());
         let initial_password = first.map_err(|error| StartError::about(data.path(), error))?;
         let tls_dir = data.tls();

@@ -42,6 +42,11 @@ pub enum UserAction {
         /// Their name
         name: String,
     },
+    /// Remove a user; their tokens end, what they made stays
+    Remove {
+        /// Their name
+        name: String,
+    },
     /// Let a user in again
     Enable {
         /// Their name
@@ -76,7 +81,7 @@ pub enum TokenAction {
 pub struct TokenArguments {
     /// A name for people
     pub name: String,
-    /// Id of the machine that it is for; one's own without it
+    /// Name or id of the machine that it is for; one's own without it
     #[arg(long)]
     pub machine: Option<String>,
     /// Narrow it to this repository; may be given several times
@@ -107,7 +112,7 @@ pub enum EnrolmentCodeAction {
 /// What a new code is asked to be for.
 #[derive(Debug, Args)]
 pub struct CodeArguments {
-    /// Id of the machine that it is for
+    /// Name or id of the machine that it is for
     #[arg(long, conflicts_with = "name")]
     pub machine: Option<String>,
     /// Make a machine of this name now
@@ -116,7 +121,7 @@ pub struct CodeArguments {
     /// Repository where the machine may add images and restore its own
     #[arg(long, value_name = "NAME")]
     pub repository: Option<String>,
-    /// Id of the group that the machine joins
+    /// Name or id of the group that the machine joins
     #[arg(long)]
     pub group: Option<String>,
     /// How many hours it is good for

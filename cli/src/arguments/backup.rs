@@ -43,6 +43,9 @@ pub struct BackupArguments {
     /// File whose first line is a password of the image's own, besides the repository's
     #[arg(long, value_name = "FILE")]
     pub image_password_file: Option<PathBuf>,
+    /// Do not tell the server what the image is called and how large the disk is
+    #[arg(long)]
+    pub no_report: bool,
     /// Weaker and faster derivation of keys from passwords, for tests
     #[arg(long, hide = true)]
     pub fast_derivation: bool,

@@ -39,6 +39,70 @@ pub enum MachineAction {
         /// Its name or id
         machine: String,
     },
+    /// Show or set what a machine may do in repositories
+    Rights(RightsArguments),
+    /// Let a machine restore an image that another one added; its right has to be `granted`
+    Grant {
+        /// Its name or id
+        machine: String,
+        /// Name of the repository
+        repository: String,
+        /// The image's id, all of it
+        image: String,
+        /// How many days [default: for ever]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3660))]
+        days: Option<u64>,
+    },
+    /// List the images that are granted to a machine
+    Grants {
+        /// Its name or id
+        machine: String,
+    },
+    /// Take a grant back
+    RevokeGrant {
+        /// Its name or id
+        machine: String,
+        /// Name of the repository
+        repository: String,
+        /// The image's id, all of it
+        image: String,
+    },
+    /// Tell the server what this machine is made of, with this machine's own token
+    Inventory,
+}
+
+/// What a machine may do in which repository.
+#[derive(Debug, Args)]
+pub struct RightsArguments {
+    /// The machine's name or id
+    pub machine: String,
+    /// Name of the repository [default: show all]
+    pub repository: Option<String>,
+    /// It may add images
+    #[arg(long, requires = "repository", overrides_with = "no_add")]
+    pub add: bool,
+    /// It may add no images
+    #[arg(long, requires = "repository")]
+    pub no_add: bool,
+    /// Which images it may restore
+    #[arg(long, value_name = "WHICH", requires = "repository")]
+    pub restore: Option<RestoreRight>,
+    /// Take all its rights in the repository away
+    #[arg(long, requires = "repository", conflicts_with_all = ["add", "no_add", "restore"])]
+    pub none: bool,
+}
+
+/// Which images a machine may restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RestoreRight {
+    /// None
+    None,
+    /// Those that it added itself
+    Own,
+    /// Also those that are granted to it
+    Granted,
+    /// All
+    All,
 }
 
 /// What is to be done with groups.

@@ -15,8 +15,8 @@ pub use accounts::{
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
-    EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, StorageAction, StorageKind,
-    TaskAction,
+    EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, RestoreRight, RightsArguments,
+    StorageAction, StorageKind, TaskAction,
 };
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{

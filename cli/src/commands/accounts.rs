@@ -1,5 +1,6 @@
 //! `holotype login`, `logout`, `user`, `token`, `enrolment-code`.
 
+use super::management::id;
 use crate::arguments::{
     CodeArguments, EnrolmentCodeAction, GlobalArguments, LoginArguments, TokenAction, TokenArguments, UserAction,
 };
@@ -82,6 +83,10 @@ pub fn user(global: &GlobalArguments, action: &UserAction) -> Result {
         UserAction::Role { name, role } => change(global, &api, name, json!({ "role": role.word() })),
         UserAction::Disable { name } => change(global, &api, name, json!({ "disabled": true })),
         UserAction::Enable { name } => change(global, &api, name, json!({ "disabled": false })),
+        UserAction::Remove { name } => {
+            api.delete(&format!("/users/{}", escape(&find(&api, name)?.id)))?;
+            done(global, json!({ "removed": name }), format!("user {name} is removed"))
+        }
         UserAction::Passwd { name, new_password_file } => {
             let me: Value = api.get("/me")?;
             let my_name = me["user"]["name"].as_str().unwrap_or_default();
@@ -139,9 +144,10 @@ pub fn token(global: &GlobalArguments, action: &TokenAction) -> Result {
 }
 
 fn add_token(global: &GlobalArguments, api: &ServerApi, arguments: &TokenArguments) -> Result {
+    let machine = arguments.machine.as_ref().map(|name| id(api, "machines", "machine", name)).transpose()?;
     let mut file = FreshKeyFile::create(&arguments.new_token_file)?;
     let mut body = json!({ "name": arguments.name, "expires_in_seconds": arguments.days * 24 * 3600 });
-    if let Some(machine) = &arguments.machine {
+    if let Some(machine) = machine {
         body["machine"] = json!(machine);
     }
     if !arguments.repository.is_empty() {
@@ -182,12 +188,10 @@ pub fn enrolment_code(global: &GlobalArguments, action: &EnrolmentCodeAction) ->
 
 fn add_code(global: &GlobalArguments, api: &ServerApi, arguments: &CodeArguments) -> Result {
     let mut body = json!({ "expires_in_seconds": arguments.hours * 3600 });
-    let given = [
-        ("machine", &arguments.machine),
-        ("name", &arguments.name),
-        ("repository", &arguments.repository),
-        ("group", &arguments.group),
-    ];
+    let machine = arguments.machine.as_ref().map(|name| id(api, "machines", "machine", name)).transpose()?;
+    let group = arguments.group.as_ref().map(|name| id(api, "groups", "group", name)).transpose()?;
+    let given =
+        [("machine", &machine), ("name", &arguments.name), ("repository", &arguments.repository), ("group", &group)];
     for (name, value) in given {
         if let Some(value) = value {
             body[name] = json!(value);

@@ -6,13 +6,18 @@ use crate::exit::{Exit, Failure, Result};
 use crate::output;
 use crate::own_disk;
 use crate::place::Place;
+use crate::server_api::{ServerApi, escape};
 use crate::session::{self, Session};
 use crate::units::{percent, rate, size};
 use holotype_repo::core::volume::Drops;
 use holotype_repo::disk::Source;
 use holotype_repo::os::{StdinSource, open_source};
 use holotype_repo::{BackupOptions, BackupReport, InitOptions, ParentChoice};
+use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
+
+/// Longest name that a server's list of images takes.
+const MAX_TOLD_NAME_CHARACTERS: usize = 100;
 
 /// Backs a disk up.
 pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
@@ -56,6 +61,11 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
         ..BackupOptions::named(&arguments.name)
     };
     let report = session.run(|repository, job| repository.backup(&*source, &options, job))?;
+    if let (Place::Server { origin, name }, false) = (place, arguments.no_report)
+        && let Err(failure) = tell_server(global, origin, name, &report)
+    {
+        tracing::warn!("the image is stored, but the server was not told its name and size: {failure}");
+    }
     if global.json {
         output::json(&report);
     } else if !global.quiet {
@@ -72,6 +82,15 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
         );
     }
     Ok(Exit::Partial)
+}
+
+/// Tells what the image is called, which is sealed in the repository, for the server's list of images.
+fn tell_server(global: &GlobalArguments, origin: &str, repository: &str, report: &BackupReport) -> Result<()> {
+    let Some(image) = &report.image else { return Ok(()) };
+    let name = Some(&report.name).filter(|name| name.chars().count() <= MAX_TOLD_NAME_CHARACTERS);
+    let body = json!({ "name": name, "source_bytes": report.source_bytes, "stored_bytes": report.stored_bytes });
+    let path = format!("/images/{}/{image}/report", escape(repository));
+    ServerApi::at(origin, global)?.post::<Value>(&path, &body).map(drop)
 }
 
 fn drops(named: &[DropName]) -> Drops {

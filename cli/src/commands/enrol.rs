@@ -3,6 +3,7 @@
 use crate::arguments::{EnrolArguments, GlobalArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::key_file::FreshKeyFile;
+use crate::machine_parts::MachineParts;
 use crate::output;
 use crate::server_api::ServerApi;
 use crate::{passwords, secret_text, token_file};
@@ -46,8 +47,10 @@ pub fn run(global: &GlobalArguments, arguments: &EnrolArguments) -> Result {
     file.write_text(&text)?;
     let proof = key.sign(MACHINE_ENROLMENT, &machine_proof::enrolment_message(&code, &key.writer()));
     let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = MachineParts::identity();
     let body = json!({
         "code": *code, "name": arguments.name, "public_key": key.writer().to_string(), "signature": proof,
+        "smbios_uuid": parts.smbios_uuid, "serial": parts.serial, "macs": parts.mac_addresses,
     });
     let enrolled: Enrolled = match api.post("/enrol", &body) {
         Ok(enrolled) => enrolled,

@@ -1,8 +1,10 @@
 //! `holotype machine`.
 
+use super::machine_rights;
 use super::management::{id, query, text, time};
 use crate::arguments::{GlobalArguments, MachineAction};
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
+use crate::machine_parts::MachineParts;
 use crate::output::{self, Table};
 use crate::server_api::ServerApi;
 use crate::units::size;
@@ -30,10 +32,32 @@ pub fn run(global: &GlobalArguments, action: &MachineAction) -> Result {
             api.delete(&path(&api, machine)?)?;
             told(global, &json!({ "name": machine }), "removed")
         }
+        MachineAction::Rights(arguments) => machine_rights::rights(global, &api, arguments),
+        MachineAction::Grant { machine, repository, image, days } => {
+            machine_rights::grant(global, &api, machine, repository, image, *days)
+        }
+        MachineAction::Grants { machine } => machine_rights::grants(global, &api, machine),
+        MachineAction::RevokeGrant { machine, repository, image } => {
+            machine_rights::revoke_grant(global, &api, machine, repository, image)
+        }
+        MachineAction::Inventory => inventory(global, &api),
     }
 }
 
-fn path(api: &ServerApi, machine: &str) -> Result<String> {
+/// Tells what this machine is made of.
+fn inventory(global: &GlobalArguments, api: &ServerApi) -> Result {
+    let me: Value = api.get("/me")?;
+    let machine = me["machine"]["id"].as_str().ok_or_else(|| {
+        let advice = "give the token that `holotype enrol` or `holotype token add --machine` made";
+        Failure::failed("not-allowed", format!("token: it is that of a user, not of this machine; {advice}"))
+    })?;
+    let parts = serde_json::to_value(MachineParts::read()?).unwrap_or_default();
+    let machine: Value = api.put(&format!("/machines/{machine}/inventory"), &parts)?;
+    show(global, &machine);
+    Ok(Exit::Done)
+}
+
+pub(super) fn path(api: &ServerApi, machine: &str) -> Result<String> {
     Ok(format!("/machines/{}", id(api, "machines", "machine", machine)?))
 }
 

@@ -11,6 +11,7 @@ mod images;
 mod init;
 mod key;
 mod machine;
+mod machine_rights;
 mod management;
 mod receipt;
 mod restore;

@@ -7,5 +7,7 @@ mod support;
 mod fixture;
 mod hostile;
 mod kill;
+mod machines;
+mod management;
 mod repository;
 mod start;

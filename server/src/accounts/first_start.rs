@@ -54,6 +54,21 @@ pub fn first_start(database: &Database, data_dir: &Path) -> Result<Option<PathBu
     Ok(made.then_some(path))
 }
 
+/// To be called when the password of `user` is no longer what it was: that of the first admin need not lie in a
+/// file any more.
+pub(super) fn forget_password(data_dir: &Path, organisation: &str, user: &str) {
+    if organisation != DEFAULT_ORGANISATION || user != ADMIN {
+        return;
+    }
+    let path = data_dir.join(PASSWORD_FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), "could not remove a password that opens nothing any more: {error}");
+        }
+        _ => {}
+    }
+}
+
 fn write_password(path: &Path, password: &SecretText) -> std::io::Result<()> {
     let above = path.parent().unwrap_or(Path::new("."));
     // Made with 0600: nobody else reads it at any time.

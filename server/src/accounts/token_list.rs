@@ -106,8 +106,14 @@ fn token_of(row: &Row<'_>) -> rusqlite::Result<Token> {
 const SELECT: &str = "SELECT t.id, t.kind, t.name, t.user_id, t.machine, t.created_ms, t.expires_ms, t.revoked_ms, t.used_ms,
     (SELECT group_concat(r.name) FROM token_repositories n JOIN repositories r ON r.id = n.repository WHERE n.token = t.id)
     FROM tokens t";
-/// Which tokens one sees: one's own; operators those of machines too; admins all.
-const VISIBLE: &str = "t.organisation = ?1 AND (t.user_id = ?2 OR (?3 >= 1 AND t.machine IS NOT NULL) OR ?3 >= 2)";
+/// Which tokens one sees: one's own; operators those of machines too; admins all. Each way has an index.
+fn visible(sees: u8) -> &'static str {
+    match sees {
+        0 => "+t.organisation = ?1 AND t.user_id = ?2 AND ?3 = 0",
+        1 => "t.organisation = ?1 AND (t.user_id = ?2 OR t.machine IS NOT NULL) AND ?3 = 1",
+        _ => "t.organisation = ?1 AND ?2 <> '' AND ?3 = 2",
+    }
+}
 
 /// The user who asks, and how much they see.
 fn sight(principal: &Principal) -> Result<(String, u8)> {
@@ -135,7 +141,8 @@ pub async fn list(
         let (after_ms, after_id) = place(query.after())?;
         let limit = query.items();
         let sql = format!(
-            "{SELECT} WHERE {VISIBLE} AND (t.created_ms, t.id) > (?4, ?5) ORDER BY t.created_ms, t.id LIMIT ?6"
+            "{SELECT} WHERE {} AND (t.created_ms, t.id) > (?4, ?5) ORDER BY t.created_ms, t.id LIMIT ?6",
+            visible(sees)
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let values = params![principal.organisation, user, sees, after_ms, after_id, limit + 1];
@@ -233,7 +240,7 @@ pub async fn revoke(State(state): State<AppState>, principal: Principal, Path(id
 
 fn find(connection: &Connection, organisation: &str, user: &str, sees: u8, id: &str) -> Result<Token> {
     connection
-        .prepare_cached(&format!("{SELECT} WHERE {VISIBLE} AND t.id = ?4"))?
+        .prepare_cached(&format!("{SELECT} WHERE {} AND t.id = ?4", visible(sees)))?
         .query_row(params![organisation, user, sees, id], token_of)
         .optional()?
         .ok_or_else(|| ApiError::not_found(format_args!("token {id}")))

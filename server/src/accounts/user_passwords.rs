@@ -1,7 +1,7 @@
 //! Users' passwords change.
 
 use super::audit::{self, By};
-use super::{guesses, passwords, sessions, users};
+use super::{first_start, guesses, passwords, sessions, users};
 use crate::access::{Principal, Role};
 use crate::answers::{Bodied, Changing, Common, Guarded, Named};
 use crate::error::{ApiError, Code, Result};
@@ -43,14 +43,17 @@ pub async fn set(
     }
     passwords::check_new(&change.password)?;
     let (organisation, user) = (principal.organisation.clone(), id.clone());
-    let stored: Option<String> = state
+    let found: Option<(String, String, String)> = state
         .database
         .read(move |connection| {
-            let sql = "SELECT password FROM users WHERE organisation = ?1 AND id = ?2";
-            Ok(connection.query_row(sql, [organisation, user], |row| row.get(0)).optional()?)
+            let sql = "SELECT u.password, u.name, o.name FROM users u JOIN organisations o ON o.id = u.organisation
+                       WHERE u.organisation = ?1 AND u.id = ?2";
+            let row =
+                connection.query_row(sql, [organisation, user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            Ok(row.optional()?)
         })
         .await?;
-    let stored = stored.ok_or_else(|| users::not_found(&id))?;
+    let (stored, name, organisation_name) = found.ok_or_else(|| users::not_found(&id))?;
     if own {
         check_old(&state, &principal, &id, stored.clone(), change.old_password).await?;
     }
@@ -72,6 +75,7 @@ pub async fn set(
     })
     .await?;
     state.accounts.forget_tokens();
+    first_start::forget_password(&state.data_dir, &organisation_name, &name);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,7 @@
 //! Users of an organisation, managed by its admins.
 
 use super::audit::{self, By};
-use super::passwords;
+use super::{first_start, passwords};
 use crate::access::{Principal, Role};
 use crate::answers::{Bodied, Changing, Common, Guarded, Named};
 use crate::clock::new_id;
@@ -195,15 +195,19 @@ pub async fn change(
     responses((status = 204, description = "They are gone"), Common, Guarded, Named, Changing))]
 pub async fn delete(State(state): State<AppState>, principal: Principal, Path(id): Path<String>) -> Result<StatusCode> {
     principal.require_user(Role::Admin)?;
-    audit::write(&state, move |transaction, audit| {
+    let (organisation_name, name) = audit::write(&state, move |transaction, audit| {
         let user = find(transaction, &principal.organisation, &id)?;
         transaction.execute("DELETE FROM users WHERE id = ?1", [&id])?;
         keep_an_admin(transaction, &principal.organisation)?;
-        let note = By::principal(&principal).did("user.deleted", format!("user {id}")).detail(user.name);
-        audit.note(transaction, note)
+        let note = By::principal(&principal).did("user.deleted", format!("user {id}")).detail(&user.name);
+        audit.note(transaction, note)?;
+        let sql = "SELECT name FROM organisations WHERE id = ?1";
+        let organisation_name: String = transaction.query_row(sql, [&principal.organisation], |row| row.get(0))?;
+        Ok((organisation_name, user.name))
     })
     .await?;
     state.accounts.forget_tokens();
+    first_start::forget_password(&state.data_dir, &organisation_name, &name);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,5 +1,6 @@
 //! Images: who backed up what, and when, by the server's clock.
 
+use super::image_search;
 use super::openapi::{ChangeRefusals, Refusals};
 use super::shared::*;
 use crate::access::{Actor, Principal, Role};
@@ -25,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// An image in a list.
 #[derive(Debug, Serialize, ToSchema)]
-struct Image {
+pub(super) struct Image {
     /// The repository it is in.
     repository: String,
     /// Name of its object there.
@@ -37,7 +38,7 @@ struct Image {
     /// What it is called, where that was told.
     name: Option<String>,
     /// When it came in, by the server's clock.
-    received_ms: i64,
+    pub(super) received_ms: i64,
     /// Length of the image object.
     object_bytes: i64,
     /// Bytes of the disk, where that was told.
@@ -47,7 +48,7 @@ struct Image {
     /// When it was deleted.
     deleted_ms: Option<i64>,
     #[serde(skip)]
-    number: i64,
+    pub(super) number: i64,
 }
 
 /// An image with the receipt.
@@ -63,7 +64,9 @@ struct ImageDetail {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ImageQuery {
-    /// `next` of the page before. The newest come first; with `name_prefix`, the list goes by name.
+    /// `next` of the page before. The newest come first; with `name_prefix` the list goes by name, and with `q`
+    /// images that are called the same stand together, the newest first in each, unless few are of the asked time.
+    /// Such a page may hold less than `limit`, even nothing, where there is a `next`: the search goes on there.
     #[serde(default, deserialize_with = "bounded")]
     #[param(max_length = 200, pattern = "^[0-9]{1,15}\\..*$")]
     after: Option<String>,
@@ -104,10 +107,10 @@ struct ImageReport {
     stored_bytes: Option<Count>,
 }
 
-const COLUMNS: &str = "i.repository, i.image, i.machine, i.user_id, i.name, i.received_ms, i.object_bytes,
+pub(super) const COLUMNS: &str = "i.repository, i.image, i.machine, i.user_id, i.name, i.received_ms, i.object_bytes,
                        i.source_bytes, i.stored_bytes, i.deleted_ms, i.number";
 
-fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
+pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
     Ok(Image {
         repository: row.get(0)?,
         image: row.get(1)?,
@@ -168,14 +171,6 @@ pub(super) fn count_visible(
     select.row(connection, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// In which order a list goes, and where its next page begins.
-enum Order {
-    Newest,
-    Name,
-    /// As they came in; the search for a part of a name gives them so.
-    Number,
-}
-
 /// Lists and searches images.
 #[utoipa::path(get, path = "/images", tag = "images", operation_id = "list_images", params(ImageQuery),
     responses((status = 200, description = "A page", body = Page<Image>), Refusals))]
@@ -188,42 +183,58 @@ async fn list_images(
 }
 
 fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Result<Page<Image>> {
-    let organisation = Value::from(principal.organisation.clone());
-    let machine = match &principal.actor {
-        Actor::Machine { id } => Some(id.clone()),
-        Actor::User { .. } => query.machine.clone(),
-    };
-    let short = query.q.as_ref().is_some_and(|text| text.chars().count() < 3);
-    if short {
+    if query.q.as_ref().is_some_and(|text| text.chars().count() < 3) {
         return Err(invalid("q: it has at least three characters"));
     }
-    // A machine has so few images that no index for names is needed.
-    let by_index = machine.is_none();
-    let order = match (&query.q, &query.name_prefix) {
-        (Some(_), _) if by_index => Order::Number,
-        (_, Some(_)) if by_index => Order::Name,
-        _ => Order::Newest,
+    let repository = query.repository.as_ref();
+    let repository =
+        repository.map(|given| policy::find_any(connection, principal, given)).transpose()?.map(|seen| seen.id);
+    // A machine has so few images that no index of names is needed.
+    let of_machine = query.machine.is_some() || matches!(principal.actor, Actor::Machine { .. });
+    let names = match (query.q.clone(), query.name_prefix.clone()) {
+        (None, None) => None,
+        _ if of_machine => None,
+        (part, prefix) => Some(image_search::NameFilter { part, prefix }),
     };
+    match names {
+        Some(names) => {
+            let search = image_search::ImageSearch {
+                organisation: &principal.organisation,
+                repository: repository.as_deref(),
+                from_ms: query.from_ms.map_or(0, |from| from.0),
+                to_ms: query.to_ms.map_or(MAX_NUMBER, |to| to.0),
+                items: query.limit.unwrap_or_default().items(),
+            };
+            if names.part.is_some() && search.is_rather_by_time(connection, query.after.as_deref())? {
+                return newest(connection, principal, query, repository);
+            }
+            search.page(connection, &names, query.after.as_deref())
+        }
+        None => newest(connection, principal, query, repository),
+    }
+}
+
+/// A page by time, the newest first.
+fn newest(
+    connection: &Connection,
+    principal: &Principal,
+    query: ImageQuery,
+    repository: Option<String>,
+) -> Result<Page<Image>> {
     // Without statistics the planner would walk through all of the organisation's images.
-    let from = match (&order, &principal.actor) {
-        (Order::Number, _) => "image_names f CROSS JOIN images i ON i.number = f.rowid",
-        (Order::Name, _) => "images i INDEXED BY images_by_name",
-        (Order::Newest, Actor::User { .. }) if machine.is_some() => "images i INDEXED BY images_by_machine",
-        (Order::Newest, _) => "images i",
-    };
+    let by_machine = query.machine.is_some() && matches!(principal.actor, Actor::User { .. });
+    let index = if by_machine { "INDEXED BY images_by_machine" } else { "" };
     let plus = if matches!(principal.actor, Actor::Machine { .. }) { "+" } else { "" };
-    let sql = format!("SELECT {COLUMNS} FROM {from} WHERE {plus}i.organisation = ? AND i.deleted_ms IS NULL");
-    let mut select = Select::new(sql, [organisation.clone()]);
+    let sql = format!("SELECT {COLUMNS} FROM images i {index} WHERE {plus}i.organisation = ? AND i.deleted_ms IS NULL");
+    let mut select = Select::new(sql, [Value::from(principal.organisation.clone())]);
     if let Actor::Machine { id } = &principal.actor {
         only_visible(connection, principal, id, &mut select)?;
-        if let Some(machine) = query.machine {
-            select.and("i.machine = ?", machine);
-        }
-    } else if let Some(machine) = query.machine {
+    }
+    if let Some(machine) = query.machine {
         select.and("i.machine = ?", machine);
     }
-    if let Some(repository) = query.repository {
-        select.and("i.repository = ?", policy::find_any(connection, principal, &repository)?.id);
+    if let Some(repository) = repository {
+        select.and("i.repository = ?", repository);
     }
     if let Some(Count(from_ms)) = query.from_ms {
         select.and("i.received_ms >= ?", from_ms);
@@ -231,45 +242,20 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
     if let Some(Count(to_ms)) = query.to_ms {
         select.and("i.received_ms < ?", to_ms);
     }
-    match (&query.q, by_index) {
-        (Some(text), true) => select.and("f.name MATCH ?", format!("\"{}\"", text.replace('"', "\"\""))),
-        (Some(text), false) => select.and("i.name LIKE ? ESCAPE '\\'", contains_pattern(text)),
-        (None, _) => {}
+    if let Some(text) = &query.q {
+        select.and("i.name LIKE ? ESCAPE '\\'", contains_pattern(text));
     }
-    let after = query.after.as_deref();
     if let Some(prefix) = query.name_prefix {
-        // One lower bound alone, or the index is entered at the wrong one.
-        let is_bounded = matches!(order, Order::Name)
-            && after.is_some_and(|after| split_pair(after).is_ok_and(|(_, name)| name >= prefix.as_str()));
-        if !is_bounded {
-            select.and("i.name >= ?", prefix.clone());
-        }
+        select.and("i.name >= ?", prefix.clone());
         select.and("i.name < ?", format!("{prefix}{}", char::MAX));
     }
-    match order {
-        Order::Newest => {
-            if let Some((received_ms, number)) = after.map(split_pair).transpose()? {
-                // Whatever stands after the time, the page begins at it.
-                let number = number.parse().unwrap_or(0_i64);
-                select.and_all("(i.received_ms, i.number) < (?, ?)", [received_ms.into(), number.into()]);
-            }
-            let key = |image: &Image| pair(image.received_ms, image.number);
-            select.page(connection, "i.received_ms DESC, i.number DESC", query.limit, image, key)
-        }
-        Order::Name => {
-            if let Some((number, name)) = after.map(split_pair).transpose()? {
-                select.and_all("(i.name, i.number) > (?, ?)", [name.to_owned().into(), number.into()]);
-            }
-            let key = |image: &Image| pair(image.number, image.name.as_deref().unwrap_or_default());
-            select.page(connection, "i.name, i.number", query.limit, image, key)
-        }
-        Order::Number => {
-            if let Some((number, _)) = after.map(split_pair).transpose()? {
-                select.and("f.rowid < ?", number);
-            }
-            select.page(connection, "f.rowid DESC", query.limit, image, |image| pair(image.number, ""))
-        }
+    if let Some((received_ms, number)) = query.after.as_deref().map(split_pair).transpose()? {
+        // Whatever stands after the time, the page begins at it.
+        let number = number.parse().unwrap_or(0_i64);
+        select.and_all("(i.received_ms, i.number) < (?, ?)", [received_ms.into(), number.into()]);
     }
+    let key = |image: &Image| pair(image.received_ms, image.number);
+    select.page(connection, "i.received_ms DESC, i.number DESC", query.limit, image, key)
 }
 
 /// The id of a repository that is given by its id or its name.

@@ -27,11 +27,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_kernel_content, put_kernel_content))
 }
 
+/// Where they lie in the data directory.
+const DIRECTORY: &str = "kernels";
+/// What the names of files begin with that are not whole yet.
+const NEW_PREFIX: &str = "new-";
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 256 << 10;
 
 fn directory(state: &AppState) -> PathBuf {
-    state.data_dir.join("kernels")
+    state.data_dir.join(DIRECTORY)
 }
 
 fn io_error(action: &str, error: &io::Error) -> ApiError {
@@ -49,8 +53,19 @@ struct Temporary(Option<PathBuf>);
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // What stays behind is cleaned by hand; it is never taken for a kernel.
+            // What stays behind goes at the next start; it is never taken for a kernel.
             let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes what uploads left behind that a crash cut off. To be called before the server serves.
+pub fn sweep_kernel_uploads(data_dir: &std::path::Path) {
+    for entry in fs::read_dir(data_dir.join(DIRECTORY)).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(NEW_PREFIX))
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), "could not remove half a kernel image: {error}");
         }
     }
 }
@@ -94,7 +109,7 @@ async fn put_kernel_content(
 /// Receives the bytes into a synced file, and checks them.
 async fn receive(directory: &std::path::Path, body: Body, image: &KernelImage) -> Result<Temporary> {
     fs::create_dir_all(directory).map_err(|error| io_error("make its directory", &error))?;
-    let path = directory.join(format!("new-{}", new_id()?));
+    let path = directory.join(format!("{NEW_PREFIX}{}", new_id()?));
     let temporary = Temporary(Some(path.clone()));
     let mut file = tokio::fs::File::create_new(&path).await.map_err(|error| io_error("make its file", &error))?;
     let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0_i64);

@@ -7,6 +7,7 @@ mod boot_profiles;
 mod calendar;
 mod events;
 mod groups;
+mod image_search;
 mod images;
 mod kernel_content;
 mod kernel_images;
@@ -22,6 +23,8 @@ mod shared;
 mod storages;
 mod stream;
 mod tasks;
+
+pub use kernel_content::sweep_kernel_uploads;
 
 use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;

@@ -18,6 +18,13 @@ pub(super) const MAX_NUMBER: i64 = (1 << 53) - 1;
 #[serde(try_from = "u16")]
 pub(super) struct Limit(u16);
 
+impl Limit {
+    /// Items.
+    pub(super) fn items(self) -> usize {
+        self.0.into()
+    }
+}
+
 impl Default for Limit {
     fn default() -> Self {
         Self(100)

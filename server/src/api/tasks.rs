@@ -180,7 +180,12 @@ async fn list_tasks(
 ) -> Result<Json<Page<Task>>> {
     principal.require_user(Role::Viewer)?;
     let page = state.database.read(move |connection| {
-        let sql = format!("SELECT {COLUMNS} FROM tasks t WHERE t.organisation = ?");
+        let index = match (&query.machine, &query.group) {
+            (Some(_), _) => "INDEXED BY tasks_by_machine",
+            (None, Some(_)) => "INDEXED BY tasks_by_group",
+            (None, None) => "INDEXED BY tasks_by_organisation",
+        };
+        let sql = format!("SELECT {COLUMNS} FROM tasks t {index} WHERE t.organisation = ?");
         let mut select = Select::new(sql, [principal.organisation.into()]);
         if let Some((created_ms, id)) = query.after.as_deref().map(split_pair).transpose()? {
             select.and_all("(t.created_ms, t.id) < (?, ?)", [created_ms.into(), id.to_owned().into()]);

@@ -115,9 +115,9 @@ CREATE TABLE tokens (
     used_ms       INTEGER,
     CHECK ((user_id IS NULL) <> (machine IS NULL))
 ) STRICT;
-CREATE INDEX tokens_by_user ON tokens (user_id);
+CREATE INDEX tokens_by_user ON tokens (user_id, created_ms, id);
 CREATE INDEX tokens_by_machine ON tokens (machine);
-CREATE INDEX tokens_by_organisation ON tokens (organisation, created_ms);
+CREATE INDEX tokens_by_organisation ON tokens (organisation, created_ms, id);
 
 -- What a machine may do in a repository. Adding and reading are apart: a PC that is only backed up reads no data.
 CREATE TABLE machine_repositories (
@@ -159,6 +159,8 @@ CREATE TABLE images (
     machine        TEXT REFERENCES machines(id) ON DELETE SET NULL,
     user_id        TEXT REFERENCES users(id) ON DELETE SET NULL,
     name           TEXT,
+    -- The name's row in image_names; none where it was deleted.
+    name_id        INTEGER,
     received_ms    INTEGER NOT NULL,
     object_bytes   INTEGER NOT NULL,
     source_bytes   INTEGER,
@@ -172,7 +174,7 @@ CREATE TABLE images (
 CREATE INDEX images_by_time ON images (organisation, received_ms, number) WHERE deleted_ms IS NULL;
 CREATE INDEX images_by_machine ON images (machine, received_ms, number);
 CREATE INDEX images_by_repository ON images (repository, received_ms, number) WHERE deleted_ms IS NULL;
-CREATE INDEX images_by_name ON images (organisation, name, number) WHERE deleted_ms IS NULL;
+CREATE INDEX images_by_name ON images (name_id, received_ms, number) WHERE name_id IS NOT NULL;
 CREATE TRIGGER images_counted AFTER INSERT ON images WHEN new.deleted_ms IS NULL BEGIN
     UPDATE repositories SET images = images + 1, last_image_ms = max(coalesce(last_image_ms, 0), new.received_ms)
         WHERE id = new.repository;
@@ -185,18 +187,68 @@ WHEN (old.deleted_ms IS NULL) <> (new.deleted_ms IS NULL) BEGIN
     UPDATE repositories SET images = images + (new.deleted_ms IS NULL) - (old.deleted_ms IS NULL)
         WHERE id = new.repository;
 END;
--- Finds parts of names. The triggers keep it in step with the table.
-CREATE VIRTUAL TABLE image_names USING fts5(name, content = 'images', content_rowid = 'number', tokenize = 'trigram');
-CREATE TRIGGER image_names_insert AFTER INSERT ON images WHEN new.name IS NOT NULL BEGIN
-    INSERT INTO image_names (rowid, name) VALUES (new.number, new.name);
+
+-- Each name once for its repository, while an image that was not deleted has it: a machine's images are called
+-- the same for years, so a search looks through far fewer names than images. The triggers keep it in step.
+CREATE TABLE image_names (
+    id            INTEGER PRIMARY KEY,
+    organisation  TEXT NOT NULL REFERENCES organisations(id),
+    repository    TEXT NOT NULL REFERENCES repositories(id),
+    name          TEXT NOT NULL,
+    -- Images that have it.
+    images        INTEGER NOT NULL,
+    -- One word for each organisation and repository: 36 bits of the id as three characters, which is what the
+    -- index below is made of. So a search meets no names of others.
+    organisation_word TEXT NOT NULL GENERATED ALWAYS AS (char(
+        19968 + 256 * instr('123456789abcdef', substr(organisation, 1, 1))
+            + 16 * instr('123456789abcdef', substr(organisation, 2, 1)) + instr('123456789abcdef', substr(organisation, 3, 1)),
+        19968 + 256 * instr('123456789abcdef', substr(organisation, 4, 1))
+            + 16 * instr('123456789abcdef', substr(organisation, 5, 1)) + instr('123456789abcdef', substr(organisation, 6, 1)),
+        19968 + 256 * instr('123456789abcdef', substr(organisation, 7, 1))
+            + 16 * instr('123456789abcdef', substr(organisation, 8, 1)) + instr('123456789abcdef', substr(organisation, 9, 1))
+    )) VIRTUAL,
+    repository_word   TEXT NOT NULL GENERATED ALWAYS AS (char(
+        19968 + 256 * instr('123456789abcdef', substr(repository, 1, 1))
+            + 16 * instr('123456789abcdef', substr(repository, 2, 1)) + instr('123456789abcdef', substr(repository, 3, 1)),
+        19968 + 256 * instr('123456789abcdef', substr(repository, 4, 1))
+            + 16 * instr('123456789abcdef', substr(repository, 5, 1)) + instr('123456789abcdef', substr(repository, 6, 1)),
+        19968 + 256 * instr('123456789abcdef', substr(repository, 7, 1))
+            + 16 * instr('123456789abcdef', substr(repository, 8, 1)) + instr('123456789abcdef', substr(repository, 9, 1))
+    )) VIRTUAL
+) STRICT;
+CREATE UNIQUE INDEX image_names_by_repository ON image_names (repository, name);
+CREATE INDEX image_names_by_organisation ON image_names (organisation, name);
+-- Finds parts of names.
+CREATE VIRTUAL TABLE image_name_parts USING fts5(organisation, repository, name,
+    tokenize = 'trigram', content = '', contentless_delete = 1);
+CREATE TRIGGER image_name_parts_insert AFTER INSERT ON image_names BEGIN
+    INSERT INTO image_name_parts (rowid, organisation, repository, name)
+        VALUES (new.id, new.organisation_word, new.repository_word, new.name);
 END;
-CREATE TRIGGER image_names_delete AFTER DELETE ON images WHEN old.name IS NOT NULL BEGIN
-    INSERT INTO image_names (image_names, rowid, name) VALUES ('delete', old.number, old.name);
+CREATE TRIGGER image_name_parts_delete AFTER DELETE ON image_names BEGIN
+    DELETE FROM image_name_parts WHERE rowid = old.id;
 END;
-CREATE TRIGGER image_names_update AFTER UPDATE OF name ON images WHEN old.name IS NOT new.name BEGIN
-    INSERT INTO image_names (image_names, rowid, name)
-        SELECT 'delete', old.number, old.name WHERE old.name IS NOT NULL;
-    INSERT INTO image_names (rowid, name) SELECT new.number, new.name WHERE new.name IS NOT NULL;
+CREATE TRIGGER image_named AFTER INSERT ON images WHEN new.name IS NOT NULL AND new.deleted_ms IS NULL BEGIN
+    INSERT INTO image_names (organisation, repository, name, images)
+        VALUES (new.organisation, new.repository, new.name, 1)
+        ON CONFLICT (repository, name) DO UPDATE SET images = images + 1;
+    UPDATE images SET name_id = (SELECT id FROM image_names WHERE repository = new.repository AND name = new.name)
+        WHERE number = new.number;
+END;
+CREATE TRIGGER image_unnamed AFTER DELETE ON images WHEN old.name_id IS NOT NULL BEGIN
+    UPDATE image_names SET images = images - 1 WHERE id = old.name_id;
+    DELETE FROM image_names WHERE id = old.name_id AND images = 0;
+END;
+CREATE TRIGGER image_renamed AFTER UPDATE OF name, deleted_ms ON images
+WHEN old.name IS NOT new.name OR (old.deleted_ms IS NULL) <> (new.deleted_ms IS NULL) BEGIN
+    UPDATE images SET name_id = NULL WHERE number = new.number;
+    UPDATE image_names SET images = images - 1 WHERE id = old.name_id;
+    DELETE FROM image_names WHERE id = old.name_id AND images = 0;
+    INSERT INTO image_names (organisation, repository, name, images)
+        SELECT new.organisation, new.repository, new.name, 1 WHERE new.name IS NOT NULL AND new.deleted_ms IS NULL
+        ON CONFLICT (repository, name) DO UPDATE SET images = images + 1;
+    UPDATE images SET name_id = (SELECT id FROM image_names WHERE repository = new.repository AND name = new.name)
+        WHERE number = new.number AND new.name IS NOT NULL AND new.deleted_ms IS NULL;
 END;
 
 CREATE TABLE image_grants (
@@ -241,6 +293,8 @@ CREATE TABLE tasks (
     CHECK ((machine IS NULL) <> (group_id IS NULL))
 ) STRICT;
 CREATE INDEX tasks_by_organisation ON tasks (organisation, created_ms, id);
+CREATE INDEX tasks_by_machine ON tasks (machine, created_ms, id) WHERE machine IS NOT NULL;
+CREATE INDEX tasks_by_group ON tasks (group_id, created_ms, id) WHERE group_id IS NOT NULL;
 CREATE INDEX tasks_by_next ON tasks (next_ms) WHERE next_ms IS NOT NULL AND enabled = 1;
 
 -- A task's work on one machine.

@@ -113,6 +113,75 @@ async fn the_search_for_names_follows_changes() {
 }
 
 #[tokio::test]
+async fn names_are_found_where_they_are_and_nowhere_else() {
+    let server = Server::new();
+    let (one, two) = (server.organisation("one"), server.organisation("two"));
+    let (machine, foreign) = (server.machine(&one, "pc").await, server.machine(&two, "pc").await);
+    let (main, spare) = (server.repository(&one, "main"), server.repository(&one, "spare"));
+    let others = server.repository(&two, "main");
+    // The same name many times, in two repositories and at another organisation's.
+    for number in 0..7 {
+        server.image(&one, &main, &machine, "Room-3/pc", 1000 + number);
+        server.image(&one, &spare, &machine, "Room-3/pc", 1000 + number);
+        server.image(&two, &others, &foreign, "Room-3/pc", 1000 + number);
+    }
+    server.image(&one, &main, &machine, "Room-4/pc", 2000);
+    for (query, count) in [
+        ("q=oom-3", 14),
+        ("q=room", 15),
+        ("q=room&repository=main", 8),
+        ("q=room-3&repository=spare", 7),
+        ("q=room-4&repository=spare", 0),
+        ("q=room&from_ms=1002&to_ms=1004", 4),
+        ("q=room&from_ms=3000", 0),
+        ("q=room&to_ms=0", 0),
+        ("name_prefix=Room-", 15),
+        ("name_prefix=Room-3&repository=main", 7),
+        ("name_prefix=Room-4&repository=spare", 0),
+        ("name_prefix=room", 0),
+        ("name_prefix=Room-3&q=PC", 14),
+        ("name_prefix=Room-4&q=pc", 1),
+        ("q=%00%00%00", 0),
+        ("q=%22%20OR%20name", 0),
+    ] {
+        for limit in [1, 4, 500] {
+            let (mut seen, mut after) = (Vec::new(), String::new());
+            loop {
+                let page = server.get(&one.viewer, &format!("/images?{query}&limit={limit}{after}")).await;
+                let items = page["items"].as_array().unwrap();
+                assert!(items.len() <= limit);
+                seen.extend(items.iter().map(|item| item["image"].to_string()));
+                let Some(next) = page["next"].as_str() else { break };
+                let escaped: String = next.bytes().map(|byte| format!("%{byte:02x}")).collect();
+                after = format!("&after={escaped}");
+            }
+            assert_eq!(seen.len(), count, "{query}");
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), count, "{query}");
+        }
+    }
+    // Of one name the newest come first.
+    let page = server.get(&one.viewer, "/images?q=room-3&repository=main").await;
+    let times: Vec<i64> =
+        page["items"].as_array().unwrap().iter().map(|it| it["received_ms"].as_i64().unwrap()).collect();
+    assert_eq!(times, [1006, 1005, 1004, 1003, 1002, 1001, 1000]);
+    // A name without images is none.
+    server.sql("UPDATE images SET deleted_ms = 1 WHERE name = 'Room-4/pc'", []);
+    assert_eq!(server.get(&one.viewer, "/images?q=room-4").await["items"], json!([]));
+    server.sql("UPDATE images SET deleted_ms = NULL WHERE name = 'Room-4/pc'", []);
+    assert_eq!(server.get(&one.viewer, "/images?q=room-4").await["items"].as_array().unwrap().len(), 1);
+    server.sql("DELETE FROM images WHERE received_ms <> 1000", []);
+    assert_eq!(server.get(&one.viewer, "/images?q=room").await["items"].as_array().unwrap().len(), 2);
+    server.sql("DELETE FROM images", []);
+    let left = server.state.database.read_blocking(|connection| {
+        let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        Ok::<(i64, i64), holotype_server::error::ApiError>((count("image_names")?, count("image_name_parts")?))
+    });
+    assert_eq!(left.unwrap(), (0, 0));
+}
+
+#[tokio::test]
 async fn groups_and_storages_keep_their_names_apart() {
     let server = Server::new();
     let one = server.organisation("one");
