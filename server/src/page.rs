@@ -14,12 +14,25 @@ pub const MAX_ITEMS: u32 = 1000;
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next` of the page before; the first page without it.
+    #[serde(default, deserialize_with = "not_too_long")]
     #[param(max_length = 200)]
     pub after: Option<String>,
     /// At most this many items, up to 1000; 100 without it.
     #[serde(default, deserialize_with = "within_bounds")]
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
+}
+
+/// Characters of the longest `after`: that of a name, and of what stands before one.
+const MAX_AFTER_CHARACTERS: usize = 200;
+
+fn not_too_long<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(after) if after.chars().count() > MAX_AFTER_CHARACTERS => {
+            Err(serde::de::Error::custom(format_args!("after has {MAX_AFTER_CHARACTERS} characters at most")))
+        }
+        after => Ok(after),
+    }
 }
 
 fn within_bounds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

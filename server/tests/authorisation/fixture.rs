@@ -80,9 +80,20 @@ impl Fixture {
             let organisation = Name::try_from("test".to_owned()).unwrap();
             provider::add_user(database, &organisation, &name, role, &password).unwrap();
         }
-        database.write_blocking(|transaction| Ok(people(transaction))).unwrap();
+        database
+            .write_blocking(|transaction| {
+                people(transaction);
+                Ok(())
+            })
+            .unwrap();
         fixture.back_up(&server);
-        server.state().database.write_blocking(|transaction| Ok(fixture.things(transaction))).unwrap();
+        let database = &server.state().database;
+        database
+            .write_blocking(|transaction| {
+                fixture.things(transaction);
+                Ok(())
+            })
+            .unwrap();
         server.stop();
         let kernels = path.join("kernels");
         std::fs::create_dir_all(&kernels).unwrap();

@@ -152,7 +152,7 @@ impl<'a> World<'a> {
             let mut lines = BTreeSet::new();
             for table in tables {
                 let mut statement = connection.prepare_cached(&format!("SELECT * FROM {table}"))?;
-                let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+                let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
                     let mut line = table.clone();
