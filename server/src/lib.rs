@@ -34,3 +34,4 @@ pub mod state;
 pub mod testing;
 pub mod text;
 pub mod tls;
+pub mod upkeep;

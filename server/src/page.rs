@@ -17,8 +17,18 @@ pub struct PageQuery {
     #[param(max_length = 200)]
     pub after: Option<String>,
     /// At most this many items, up to 1000; 100 without it.
+    #[serde(default, deserialize_with = "within_bounds")]
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
+}
+
+fn within_bounds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match Option::<u32>::deserialize(deserializer)? {
+        Some(limit) if !(1..=MAX_ITEMS).contains(&limit) => {
+            Err(serde::de::Error::custom(format_args!("limit is 1 to {MAX_ITEMS}")))
+        }
+        limit => Ok(limit),
+    }
 }
 
 impl PageQuery {

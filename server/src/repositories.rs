@@ -50,6 +50,17 @@ impl Repositories {
         }
     }
 
+    /// The store that lies there.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn open_store(kind: &str, location: &str) -> Result<Arc<dyn Store>, holotype_repo::Error> {
+        match kind {
+            DIRECTORY => Ok(Arc::new(LocalStore::open(location)?)),
+            _ => Err(unknown_kind(kind)),
+        }
+    }
+
     /// The repository of this id, which lies there. Blocks; others are not waited for.
     ///
     /// # Errors
@@ -60,10 +71,7 @@ impl Repositories {
         if let Some(repository) = &*slot {
             return Ok(Arc::clone(repository));
         }
-        let store: Arc<dyn Store> = match kind {
-            DIRECTORY => Arc::new(LocalStore::open(location).map_err(|error| not_openable(id, &error))?),
-            _ => return Err(not_openable(id, &unknown_kind(kind))),
-        };
+        let store = Self::open_store(kind, location).map_err(|error| not_openable(id, &error))?;
         let index = self.indexes.join(id);
         let repository = Arc::new(KeylessRepository::with_rules(store, Some(&index), *lock(&self.rules)));
         *slot = Some(Arc::clone(&repository));

@@ -12,6 +12,7 @@ use crate::listen::{self, Limits};
 use crate::router::router;
 use crate::state::AppState;
 use crate::tls::Identity;
+use crate::upkeep;
 use holotype_repo::https::ServerPin;
 use std::fmt;
 use std::net::SocketAddr;
@@ -100,12 +101,16 @@ impl Running {
         let address = listener.local_addr().map_err(|error| StartError::new(format!("no address: {error}")))?;
         let (stop, stopping) = watch::channel(false);
         let state = AppState::configured(&config, database, stopping.clone())?;
+        let looking = state.clone();
+        crate::database::blocking(move || upkeep::reconcile(&looking))
+            .await
+            .map_err(|error| StartError::new(format!("the list of images cannot be brought in line: {error}")))?;
         let limits = Limits { connections: config.max_connections, per_address: config.max_connections_per_address };
         let stopped = state.clone();
         let scheduling = scheduler::run(state.clone(), scheduler::Options::default(), async move {
             stopped.stopped().await;
         });
-        let background = vec![tokio::spawn(scheduling)];
+        let background = vec![tokio::spawn(scheduling), tokio::spawn(upkeep::run(state.clone()))];
         let serving = tokio::spawn(listen::serve(
             listener,
             identity.config,
@@ -142,7 +147,13 @@ impl Running {
             task.abort();
         }
         let state = self.state.clone();
-        let _ = tokio::task::spawn_blocking(move || state.repositories.flush()).await;
+        let last = move || {
+            state.repositories.flush();
+            if let Err(error) = state.database.checkpoint() {
+                tracing::warn!("the database's log stays beside it: {error}");
+            }
+        };
+        let _ = tokio::task::spawn_blocking(last).await;
     }
 }
 

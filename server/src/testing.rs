@@ -22,7 +22,8 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-const ORGANISATION: &str = "0123456789abcdef0123456789abcdef";
+/// Id of the organisation that everything belongs to.
+pub const ORGANISATION: &str = "0123456789abcdef0123456789abcdef";
 
 /// A data directory, its certificate, and the server over it while it runs.
 pub struct TestServer {

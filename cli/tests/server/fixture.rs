@@ -3,8 +3,12 @@
 use crate::support::{Run, Workspace, finish};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives it up.
@@ -153,4 +157,49 @@ impl Drop for Server {
             let _ = process.wait();
         }
     }
+}
+
+/// Passes bytes between clients and a server, and counts those that the clients send.
+pub struct Relay {
+    pub port: u16,
+    sent: Arc<AtomicU64>,
+}
+
+impl Relay {
+    /// To the server on this port, also while it is started again and again.
+    pub fn to(server_port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        // Ends with the process of the test.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { continue };
+                let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let counter = Arc::clone(&counter);
+                std::thread::spawn(move || pass(from_client, to_server, Some(&counter)));
+                std::thread::spawn(move || pass(server, client, None));
+            }
+        });
+        Self { port, sent }
+    }
+
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Until either end closes; then both are.
+fn pass(mut from: TcpStream, mut to: TcpStream, counter: Option<&AtomicU64>) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..bytes]).is_err() {
+            break;
+        }
+        // What arrived is what the server's side took.
+        counter.map(|counter| counter.fetch_add(bytes as u64, Ordering::Relaxed));
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
 }

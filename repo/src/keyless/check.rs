@@ -28,7 +28,7 @@ const MAX_IMAGE_BYTES: u64 = 16 << 20;
 const MAX_SMALL_BYTES: u64 = 1 << 20;
 
 /// The longest object that a folder takes, in bytes.
-fn most_bytes(folder: Folder) -> u64 {
+pub fn most_bytes(folder: Folder) -> u64 {
     match folder {
         Folder::Packs | Folder::Meta => MAX_PACK_BYTES,
         Folder::Index => MAX_SEGMENT_BYTES,

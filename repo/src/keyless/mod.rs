@@ -3,7 +3,7 @@
 
 mod check;
 
-pub use check::{Rules, UploadCheck};
+pub use check::{Rules, UploadCheck, most_bytes};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{ChunkIndex, IndexedPack, MemoryIndex, PackContents, PackKind};

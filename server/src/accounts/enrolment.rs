@@ -124,7 +124,11 @@ pub async fn enrol(
     let network = guesses::network(address);
     state.accounts.wrong_guesses.take(network, now_ms).map_err(guesses::too_many)?;
     let wish = check(request, address, now_ms)?;
-    let (machine, made) = audit::write(&state, move |transaction, audit| enrol_in(transaction, audit, &wish)).await??;
+    let (machine, made) = audit::write(&state, move |transaction, audit| enrol_in(transaction, audit, &wish))
+        .await?
+        .inspect_err(|_| {
+            state.metrics.logins_refused.inc();
+        })?;
     state.accounts.wrong_guesses.give_back(network);
     state.accounts.forget_tokens();
     let enrolled = Enrolled { machine, token: made.secret, expires_ms: made.expires_ms };

@@ -99,6 +99,7 @@ pub async fn open(
                 let note = by.refused("machine.session-refused", format!("machine {machine}")).machine(&machine);
                 audit::note_later(&state, note);
             }
+            state.metrics.logins_refused.inc();
             return Err(refused());
         }
     };

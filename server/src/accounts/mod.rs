@@ -33,7 +33,7 @@ use utoipa_axum::routes;
 /// Wrong passwords, codes and proofs from one address: so many at once, and one more each time.
 const WRONG_GUESSES: (i64, i64) = (30, 10_000);
 /// Wrong tokens from one address.
-const WRONG_TOKENS: (i64, i64) = (120, 1_000);
+const WRONG_TOKENS: (i64, i64) = (600, 100);
 /// Refused tokens are noted at most once a minute and address.
 const NOTED_REFUSALS: (i64, i64) = (1, 60_000);
 

@@ -37,7 +37,9 @@ impl FromRequestParts<AppState> for Principal {
             return Ok(principal.clone());
         }
         let Ok(Address(address)) = Address::from_request_parts(parts, state).await;
-        let secret = bearer(parts).and_then(TokenSecret::parse);
+        // Who shows nothing guesses nothing.
+        let shown = bearer(parts).ok_or_else(no_good)?;
+        let secret = TokenSecret::parse(shown);
         let good = match secret {
             Some(secret) => authenticate(state, &secret, address).await?,
             None => return Err(refuse(state, address)),
@@ -53,13 +55,18 @@ fn bearer(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+fn no_good() -> ApiError {
+    ApiError::new(Code::NotAuthenticated, "the token is missing, unknown, expired or revoked")
+}
+
 /// One answer, whatever is wrong. A guess too many from one address gets another, which tells nothing
 /// of the token either. A good token is never refused for what its neighbours do: nobody guesses 256
 /// bits, the limit is there for the load and for the trail.
 fn refuse(state: &AppState, address: IpAddr) -> ApiError {
     let now_ms = state.clock.now_ms();
+    state.metrics.logins_refused.inc();
     match state.accounts.wrong_tokens.take(guesses::network(address), now_ms) {
-        Ok(()) => ApiError::new(Code::NotAuthenticated, "the token is missing, unknown, expired or revoked"),
+        Ok(()) => no_good(),
         Err(wait_ms) => guesses::too_many(wait_ms),
     }
 }

@@ -85,6 +85,7 @@ pub async fn login(
                 let by = By::nobody(&account.organisation, address);
                 audit::note_later(&state, by.refused("user.login-refused", user));
             }
+            state.metrics.logins_refused.inc();
             Err(refused())
         }
     }

@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::error::{ApiError, Result};
 use crate::extract::{Path, Query};
 use crate::json::Json;
+use crate::objects::policy::{self, MayRestore};
 use crate::page::Page;
 use crate::state::AppState;
 use crate::text::Name;
@@ -125,10 +126,50 @@ pub(super) fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
     })
 }
 
-/// A machine sees the images it added, and those granted to it.
-const OF_MACHINE: &str = "i.number IN (SELECT number FROM images WHERE machine = ? UNION ALL
-    SELECT o.number FROM image_grants g JOIN images o ON o.repository = g.repository AND o.image = g.image
-    WHERE g.machine = ? AND (g.expires_ms IS NULL OR g.expires_ms > ?))";
+/// A machine sees the images it added, those granted to it, and all where it may restore all: each in the
+/// repositories that it has rights in, with this token. The values are lists of repositories, as JSON.
+const OF_MACHINE: &str = "i.number IN (
+    SELECT o.number FROM images o WHERE o.machine = ?
+        AND o.repository IN (SELECT value FROM json_each(?))
+    UNION ALL SELECT o.number FROM image_grants g JOIN images o ON o.repository = g.repository AND o.image = g.image
+        WHERE g.machine = ? AND g.repository IN (SELECT value FROM json_each(?))
+        AND (g.expires_ms IS NULL OR g.expires_ms > ?)";
+
+/// What a machine may see of the images `i`.
+fn only_visible(connection: &Connection, principal: &Principal, machine: &str, select: &mut Select) -> Result<()> {
+    let rights = policy::rights(connection, principal, machine)?;
+    let with = |least: MayRestore| {
+        let repositories: Vec<&str> =
+            rights.iter().filter(|(_, may)| *may >= least).map(|(repository, _)| repository.as_str()).collect();
+        serde_json::to_string(&repositories).unwrap_or_default()
+    };
+    let (own, granted) = (with(MayRestore::None), with(MayRestore::Granted));
+    let mut values: Vec<Value> =
+        vec![machine.to_owned().into(), own.into(), machine.to_owned().into(), granted.into(), now_ms().into()];
+    let mut condition = OF_MACHINE.to_owned();
+    if rights.iter().any(|(_, may)| *may == MayRestore::All) {
+        condition.push_str(
+            " UNION ALL SELECT o.number FROM images o WHERE o.deleted_ms IS NULL
+                AND o.repository IN (SELECT value FROM json_each(?))",
+        );
+        values.push(with(MayRestore::All).into());
+    }
+    select.and_all(&format!("{condition})"), values);
+    Ok(())
+}
+
+/// How many images of a repository a machine sees, and when the last one came in.
+pub(super) fn count_visible(
+    connection: &Connection,
+    principal: &Principal,
+    machine: &str,
+    repository: &str,
+) -> Result<(i64, Option<i64>)> {
+    let sql = "SELECT count(*), max(i.received_ms) FROM images i WHERE i.repository = ? AND i.deleted_ms IS NULL";
+    let mut select = Select::new(sql, [repository.to_owned().into()]);
+    only_visible(connection, principal, machine, &mut select)?;
+    select.row(connection, |row| Ok((row.get(0)?, row.get(1)?)))
+}
 
 /// Lists and searches images.
 #[utoipa::path(get, path = "/images", tag = "images", operation_id = "list_images", params(ImageQuery),
@@ -146,7 +187,8 @@ fn list(connection: &Connection, principal: &Principal, query: ImageQuery) -> Re
         return Err(invalid("q: it has at least three characters"));
     }
     let repository = query.repository.as_ref();
-    let repository = repository.map(|given| repository_id(connection, &principal.organisation, given)).transpose()?;
+    let repository =
+        repository.map(|given| policy::find_any(connection, principal, given)).transpose()?.map(|seen| seen.id);
     // A machine has so few images that no index of names is needed.
     let of_machine = query.machine.is_some() || matches!(principal.actor, Actor::Machine { .. });
     let names = match (query.q.clone(), query.name_prefix.clone()) {
@@ -186,7 +228,7 @@ fn newest(
     let sql = format!("SELECT {COLUMNS} FROM images i {index} WHERE {plus}i.organisation = ? AND i.deleted_ms IS NULL");
     let mut select = Select::new(sql, [Value::from(principal.organisation.clone())]);
     if let Actor::Machine { id } = &principal.actor {
-        select.and_all(OF_MACHINE, [id.clone().into(), id.clone().into(), now_ms().into()]);
+        only_visible(connection, principal, id, &mut select)?;
     }
     if let Some(machine) = query.machine {
         select.and("i.machine = ?", machine);
@@ -223,25 +265,17 @@ pub(super) fn repository_id(connection: &Connection, organisation: &str, reposit
 }
 
 fn find(connection: &Connection, principal: &Principal, repository: &str, name: &str) -> Result<ImageDetail> {
-    let repository = repository_id(connection, &principal.organisation, repository)
+    let seen = policy::find_any(connection, principal, repository)
         .map_err(|error| if error.code() == crate::error::Code::NotFound { no_image() } else { error })?;
+    policy::check_image(connection, &seen, name, "such image")?;
     let sql = format!(
         "SELECT {COLUMNS}, i.receipt FROM images i WHERE i.repository = ? AND i.image = ? AND i.organisation = ?"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_row([&repository, name, &principal.organisation], |row| {
+    let found = statement.query_row([&seen.id, name, &principal.organisation], |row| {
         Ok(ImageDetail { image: image(row)?, receipt: row.get(11)? })
     });
-    let found = one(found, "image")?;
-    if let Actor::Machine { id } = &principal.actor
-        && found.image.machine.as_ref() != Some(id)
-    {
-        let sql = "SELECT 1 FROM image_grants WHERE machine = ?1 AND repository = ?2 AND image = ?3
-                   AND (expires_ms IS NULL OR expires_ms > ?4)";
-        let granted = connection.prepare_cached(sql)?.query_row(params![id, repository, name, now_ms()], |_| Ok(()));
-        one(granted, "image")?;
-    }
-    Ok(found)
+    one(found, "image")
 }
 
 fn no_image() -> ApiError {

@@ -152,7 +152,11 @@ async fn list_machine_runs(
             return Ok(Json(Jobs { items }));
         }
         loop {
-            match tokio::time::timeout_at(until, live.recv()).await {
+            let heard = tokio::select! {
+                heard = tokio::time::timeout_at(until, live.recv()) => heard,
+                () = state.stopped() => return Ok(Json(Jobs { items })),
+            };
+            match heard {
                 Ok(Ok(event)) if event.name != "progress" || event.data["machine"] != machine.as_str() => {}
                 Ok(Ok(_) | Err(RecvError::Lagged(_))) => break,
                 Ok(Err(RecvError::Closed)) | Err(_) => return Ok(Json(Jobs { items })),

@@ -295,5 +295,6 @@ async fn delete_machine(
         journal.note(transaction, "machine.deleted", Some(&id), name, "")
     })
     .await?;
+    state.accounts.forget_tokens();
     Ok(StatusCode::NO_CONTENT)
 }

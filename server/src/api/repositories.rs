@@ -104,12 +104,7 @@ async fn get_repository_summary(
         let page = select.page(connection, "r.name", None, repository, |_| String::new())?;
         let repository = one(page.items.into_iter().next().ok_or(rusqlite::Error::QueryReturnedNoRows), "repository")?;
         let (images, last_image_ms) = match &principal.actor {
-            Actor::Machine { id } => connection
-                .prepare_cached(
-                    "SELECT count(*), max(received_ms) FROM images
-                     WHERE machine = ?2 AND repository = ?1 AND deleted_ms IS NULL",
-                )?
-                .query_row([&repository.id, id], |row| Ok((row.get(0)?, row.get(1)?)))?,
+            Actor::Machine { id } => super::images::count_visible(connection, &principal, id, &repository.id)?,
             Actor::User { .. } => connection
                 .prepare_cached("SELECT images, last_image_ms FROM repositories WHERE id = ?1")?
                 .query_row([&repository.id], |row| Ok((row.get(0)?, row.get(1)?)))?,

@@ -9,7 +9,7 @@ use super::shared::{Journal, conflict, one};
 use crate::clock::new_id;
 use crate::error::Result;
 use crate::events::Outcome;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -142,10 +142,44 @@ pub(super) fn queue(
                  VALUES (?1, ?2, ?3, ?4, 'queued', ?5)",
             )?
             .execute(params![id, organisation, task, machine, now_ms])?;
+        grant_image(transaction, task, machine, now_ms)?;
         journal.note(transaction, "run.queued", Some(machine), format!("run {id}"), "")?;
         journal.progress(progress(&find(transaction, organisation, Some(machine), &id)?));
     }
     Ok(machines.len())
+}
+
+/// How long a machine may restore what a task has it restore.
+const GRANT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// A machine that shall restore an image may see it. A grant that lasts longer is left as it is.
+fn grant_image(transaction: &Transaction<'_>, task: &str, machine: &str, now_ms: i64) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO image_grants (repository, image, machine, granted_ms, expires_ms)
+             SELECT repository, image, ?2, ?3, ?3 + ?4 FROM tasks
+             WHERE id = ?1 AND action = 'restore' AND repository IS NOT NULL AND image IS NOT NULL
+             ON CONFLICT (machine, repository, image) DO UPDATE SET expires_ms = max(expires_ms, excluded.expires_ms)",
+        )?
+        .execute(params![task, machine, now_ms, GRANT_MS])?;
+    Ok(())
+}
+
+/// The name of a machine that may not restore that image, even when it is granted: of this one, or of this group.
+pub(super) fn who_may_not_restore(
+    connection: &Connection,
+    (machine, group): (Option<&str>, Option<&str>),
+    repository: &str,
+    image: &str,
+) -> Result<Option<String>> {
+    let sql = "SELECT m.name FROM machines m
+         WHERE (m.id = ?1 OR m.id IN (SELECT machine FROM group_machines WHERE group_id = ?2))
+         AND NOT EXISTS (SELECT 1 FROM machine_repositories r WHERE r.machine = m.id AND r.repository = ?3
+             AND (r.may_restore IN ('granted', 'all') OR (r.may_restore = 'own' AND EXISTS
+                 (SELECT 1 FROM images i WHERE i.repository = ?3 AND i.image = ?4 AND i.machine = m.id))))
+         ORDER BY m.name LIMIT 1";
+    let name = connection.query_row(sql, params![machine, group, repository, image], |row| row.get(0));
+    Ok(name.optional()?)
 }
 
 /// What listeners hear of a run.

@@ -149,6 +149,12 @@ impl Select {
         self.values.extend(values);
     }
 
+    /// The one row that there is.
+    pub(super) fn row<T>(self, connection: &Connection, map: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        Ok(statement.query_row(params_from_iter(self.values), map)?)
+    }
+
     /// The page of `limit` items in `order`; `key` says where the next one begins.
     pub(super) fn page<T>(
         mut self,

@@ -88,7 +88,12 @@ impl Listener {
                 }
                 continue;
             }
-            match tokio::time::timeout_at(self.until, self.live.recv()).await {
+            let heard = tokio::select! {
+                heard = tokio::time::timeout_at(self.until, self.live.recv()) => heard,
+                // The client comes again, with the number it has.
+                () = self.state.stopped() => return None,
+            };
+            match heard {
                 Ok(Ok(event)) if self.wants(&event) => {
                     self.sent = event.number.unwrap_or(self.sent);
                     return Some((Ok(sent(event.name, event.number, &event.data)), self));

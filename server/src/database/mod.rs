@@ -98,6 +98,15 @@ impl Database {
         blocking(move || database.write_blocking(work)).await
     }
 
+    /// Brings the log into the database file and empties it, so that the file alone is the database.
+    ///
+    /// # Errors
+    /// Where SQLite fails. Where somebody reads meanwhile, less is brought in, which is no error.
+    pub fn checkpoint(&self) -> Result<()> {
+        let writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
     fn take_reader(&self) -> Reader<'_> {
         let mut readers = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -3,11 +3,13 @@
 use super::policy::{self, Wish};
 use super::{folder, grant};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
-use crate::error::{ErrorBody, Result};
+use crate::error::Result;
+use crate::extract::{Path, Query};
 use crate::state::AppState;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use holotype_repo::Store;
 use holotype_repo::store::Folder;
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ pub struct RepositoryInfo {
     params(("name" = String, Path, description = "Name of the repository")),
     responses(
         (status = 200, body = RepositoryInfo),
-        (status = 401, body = ErrorBody), (status = 404, body = ErrorBody), (status = 500, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn info(
@@ -52,7 +54,18 @@ pub struct PageQuery {
     /// Only names after this one.
     after: Option<String>,
     /// How many, at most 10000.
+    #[serde(default, deserialize_with = "within_bounds")]
+    #[param(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
+}
+
+fn within_bounds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<usize>, D::Error> {
+    match Option::<usize>::deserialize(deserializer)? {
+        Some(limit) if !(1..=MAX_PAGE_OBJECTS).contains(&limit) => {
+            Err(serde::de::Error::custom(format_args!("limit is 1 to {MAX_PAGE_OBJECTS}")))
+        }
+        limit => Ok(limit),
+    }
 }
 
 /// A page of a listing.
@@ -78,13 +91,12 @@ pub struct ObjectEntry {
     get, path = "/repositories/{name}/objects/{folder}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "config, keys, packs, meta, index, images, receipts, leases or tombstones"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         PageQuery,
     ),
     responses(
         (status = 200, body = ObjectPage),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 500, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn list(

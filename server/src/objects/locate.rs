@@ -3,11 +3,13 @@
 use super::grant;
 use super::policy::Wish;
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::Path;
 use crate::state::AppState;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use holotype_repo::store::Folder;
 use holotype_repo::store::locate::{ID_BYTES, MAX_LOCATE_IDS, decode_question};
@@ -23,8 +25,8 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Ids, 32 bytes each"),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "Packs and places"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 413, body = ErrorBody), (status = 500, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn locate(
@@ -42,7 +44,10 @@ pub async fn locate(
     let answer = blocking(move || {
         let ids = decode_question(&question).map_err(|error| ApiError::new(Code::InvalidRequest, error.to_string()))?;
         drop(question);
-        Ok(granted.repository.locate(&ids)?.encode())
+        let located = granted.repository.locate(&ids)?;
+        app.metrics.chunks_asked.inc_by(ids.len() as u64);
+        app.metrics.chunks_known.inc_by(located.places.iter().flatten().count() as u64);
+        Ok(located.encode())
     })
     .await?;
     Ok(([(http::header::CONTENT_TYPE, "application/octet-stream")], answer).into_response())

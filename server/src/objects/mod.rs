@@ -30,6 +30,22 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(locate::locate))
 }
 
+/// The folders of a repository, for the OpenAPI document.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes a parameter; that is read as a `Folder`")]
+enum FolderName {
+    Config,
+    Keys,
+    Packs,
+    Meta,
+    Index,
+    Images,
+    Receipts,
+    Leases,
+    Tombstones,
+}
+
 /// A repository that was found, and may be used as was wished.
 struct Granted {
     seen: Seen,

@@ -34,6 +34,17 @@ pub enum MayRestore {
     All,
 }
 
+impl MayRestore {
+    fn of(word: &str) -> Self {
+        match word {
+            "own" => MayRestore::Own,
+            "granted" => MayRestore::Granted,
+            "all" => MayRestore::All,
+            _ => MayRestore::None,
+        }
+    }
+}
+
 /// A repository as one principal sees it.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -57,42 +68,60 @@ enum Access {
 /// # Errors
 /// `NotFound`, the same where it is not there, is another organisation's, or is not for this token.
 pub fn find(connection: &Connection, principal: &Principal, name: &str) -> Result<Seen> {
-    let not_there = || ApiError::not_found("such repository");
-    let found = connection
-        .prepare_cached(
-            "SELECT id, store_kind, store_location FROM repositories WHERE organisation = ?1 AND name = ?2",
-        )?
-        .query_row(params![principal.organisation, name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let (id, store_kind, store_location): (String, String, String) = found.ok_or_else(not_there)?;
-    let (narrowed, named): (bool, bool) = connection
-        .prepare_cached(
-            "SELECT count(*) > 0, coalesce(max(repository = ?2), 0) FROM token_repositories WHERE token = ?1",
-        )?
-        .query_row(params![principal.token, id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if narrowed && !named {
-        return Err(not_there());
-    }
-    let access = match &principal.actor {
-        Actor::User { role, .. } => Access::User(*role),
-        Actor::Machine { id: machine } => {
-            let row: Option<(bool, String)> = connection
-                .prepare_cached(
-                    "SELECT may_add, may_restore FROM machine_repositories WHERE machine = ?1 AND repository = ?2",
-                )?
-                .query_row(params![machine, id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let (may_add, may_restore) = row.ok_or_else(not_there)?;
-            let may_restore = match may_restore.as_str() {
-                "own" => MayRestore::Own,
-                "granted" => MayRestore::Granted,
-                "all" => MayRestore::All,
-                _ => MayRestore::None,
-            };
-            Access::Machine { id: machine.clone(), may_add, may_restore }
-        }
+    find_where(connection, principal, "r.name = ?4", name)
+}
+
+/// The same by its id or its name, as management names it.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_any(connection: &Connection, principal: &Principal, id_or_name: &str) -> Result<Seen> {
+    find_where(connection, principal, "(r.id = ?4 OR r.name = ?4)", id_or_name)
+}
+
+/// One question to the database: this is asked for every object.
+fn find_where(connection: &Connection, principal: &Principal, condition: &str, wanted: &str) -> Result<Seen> {
+    let machine = match &principal.actor {
+        Actor::User { .. } => None,
+        Actor::Machine { id } => Some(id),
     };
-    Ok(Seen { id, store_kind, store_location, access })
+    let sql = format!(
+        "SELECT r.id, r.store_kind, r.store_location, m.may_add, m.may_restore FROM repositories r
+         LEFT JOIN machine_repositories m ON m.repository = r.id AND m.machine = ?3
+         WHERE r.organisation = ?1 AND {condition} AND (?3 IS NULL OR m.machine IS NOT NULL) AND {IN_TOKEN}"
+    );
+    let values = params![principal.organisation, principal.token, machine, wanted];
+    let seen = connection.prepare_cached(&sql)?.query_row(values, |row| {
+        let access = match &principal.actor {
+            Actor::User { role, .. } => Access::User(*role),
+            Actor::Machine { id } => Access::Machine {
+                id: id.clone(),
+                may_add: row.get(3)?,
+                may_restore: MayRestore::of(&row.get::<_, String>(4)?),
+            },
+        };
+        Ok(Seen { id: row.get(0)?, store_kind: row.get(1)?, store_location: row.get(2)?, access })
+    });
+    seen.optional()?.ok_or_else(|| ApiError::not_found("such repository"))
+}
+
+/// A token may be narrowed to some repositories `r`; its id is the second value.
+const IN_TOKEN: &str = "(NOT EXISTS (SELECT 1 FROM token_repositories WHERE token = ?2)
+    OR EXISTS (SELECT 1 FROM token_repositories WHERE token = ?2 AND repository = r.id))";
+
+/// What a machine may restore where, with this token.
+///
+/// # Errors
+/// Where the database fails.
+pub fn rights(connection: &Connection, principal: &Principal, machine: &str) -> Result<Vec<(String, MayRestore)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT r.id, m.may_restore FROM machine_repositories m JOIN repositories r ON r.id = m.repository
+         WHERE m.machine = ?1 AND {IN_TOKEN}"
+    ))?;
+    let rows = statement.query_map(params![machine, principal.token], |row| {
+        Ok((row.get(0)?, MayRestore::of(&row.get::<_, String>(1)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether the wish is granted.
@@ -108,11 +137,16 @@ pub fn check(connection: &Connection, seen: &Seen, wish: Wish, folder: Folder, o
     };
     let granted = match (wish, folder) {
         (Wish::Add, Folder::Packs | Folder::Meta | Folder::Index | Folder::Images | Folder::Receipts) => may_add,
-        // Who restores holds a lease too.
-        (Wish::Add, Folder::Leases) => !object.is_some_and(|name| name.ends_with("-revoked")) || may_add,
+        // What was published under a lease is gone when it is revoked: a machine revokes its own alone.
+        (Wish::Add, Folder::Leases) => match object {
+            Some(object) if object.ends_with("-revoked") => may_add && holds(connection, &seen.id, machine, object)?,
+            // Who restores holds a lease too.
+            _ => true,
+        },
         (Wish::Add, Folder::Config | Folder::Keys | Folder::Tombstones) => false,
         (Wish::Delete, Folder::Leases) => match object {
-            Some(object) => is_own_lease(connection, &seen.id, machine, object)?,
+            // Heartbeats alone: what was revoked stays so.
+            Some(object) => !object.ends_with("-revoked") && holds(connection, &seen.id, machine, object)?,
             None => false,
         },
         (Wish::Delete, _) => false,
@@ -120,7 +154,7 @@ pub fn check(connection: &Connection, seen: &Seen, wish: Wish, folder: Folder, o
         // Names and lengths alone: whether what was leaned on is still there.
         (Wish::List, Folder::Packs | Folder::Meta) => true,
         (Wish::List, Folder::Images) => match object {
-            Some(object) => return check_image(connection, seen, object),
+            Some(object) => return check_image(connection, seen, object, "such object"),
             None => true,
         },
         (Wish::List, Folder::Index | Folder::Receipts) => may_restore == MayRestore::All,
@@ -128,7 +162,7 @@ pub fn check(connection: &Connection, seen: &Seen, wish: Wish, folder: Folder, o
         (Wish::Read, Folder::Config | Folder::Keys | Folder::Leases | Folder::Tombstones) => true,
         (Wish::Read, Folder::Packs | Folder::Meta) => may_restore > MayRestore::None,
         (Wish::Read, Folder::Images) => match object {
-            Some(object) => return check_image(connection, seen, object),
+            Some(object) => return check_image(connection, seen, object, "such object"),
             None => false,
         },
         (Wish::Read, Folder::Index | Folder::Receipts) => may_restore == MayRestore::All,
@@ -152,10 +186,24 @@ pub fn visible_images(connection: &Connection, seen: &Seen) -> Result<Option<std
     Ok(Some(rows.collect::<Result<_, _>>()?))
 }
 
-fn check_image(connection: &Connection, seen: &Seen, image: &str) -> Result<()> {
-    match visible_images(connection, seen)? {
-        Some(images) if !images.contains(image) => Err(ApiError::not_found("such object")),
-        _ => Ok(()),
+/// Whether an image is for this principal to see.
+///
+/// # Errors
+/// `NotFound`, which names `what`.
+pub fn check_image(connection: &Connection, seen: &Seen, image: &str, what: &str) -> Result<()> {
+    let Access::Machine { id: machine, may_restore, .. } = &seen.access else { return Ok(()) };
+    if *may_restore == MayRestore::All {
+        return Ok(());
+    }
+    let granted = *may_restore >= MayRestore::Granted;
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM images WHERE repository = ?1 AND machine = ?2 AND image = ?5
+         UNION ALL SELECT 1 FROM image_grants
+         WHERE ?3 AND machine = ?2 AND repository = ?1 AND image = ?5 AND coalesce(expires_ms > ?4, 1)",
+    )?;
+    match statement.exists(params![seen.id, machine, granted, now_ms(), image])? {
+        true => Ok(()),
+        false => Err(ApiError::not_found(what)),
     }
 }
 
@@ -164,11 +212,8 @@ pub fn lease_of(object: &str) -> &str {
     object.split_once('-').map_or(object, |(lease, _)| lease)
 }
 
-/// Heartbeats alone: what was revoked stays so.
-fn is_own_lease(connection: &Connection, repository: &str, machine: &str, object: &str) -> Result<bool> {
-    if object.ends_with("-revoked") {
-        return Ok(false);
-    }
+/// Whether the lease of this object is the machine's.
+fn holds(connection: &Connection, repository: &str, machine: &str, object: &str) -> Result<bool> {
     let mut statement =
         connection.prepare_cached("SELECT 1 FROM leases WHERE repository = ?1 AND lease = ?2 AND machine = ?3")?;
     Ok(statement.exists(params![repository, lease_of(object), machine])?)

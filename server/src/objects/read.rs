@@ -3,11 +3,13 @@
 use super::policy::Wish;
 use super::{grant, key};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::{Path, Query};
 use crate::state::AppState;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,6 +17,7 @@ use holotype_repo::keyless::KeylessRepository;
 use holotype_repo::remote::OBJECT_BYTES;
 use holotype_repo::store::{Folder, ObjectKey, Store};
 use http::{HeaderMap, StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
 use serde::Deserialize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,7 +38,7 @@ pub struct PartQuery {
     get, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
         ("Range" = Option<String>, Header, description = "bytes=FIRST-LAST"),
         PartQuery,
@@ -43,9 +46,8 @@ pub struct PartQuery {
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The range"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 416, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody),
+        (status = 416, body = ErrorBody), (status = 422, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn read(
@@ -65,6 +67,7 @@ pub async fn read(
     let repository = granted.repository;
     if wish == Wish::ReadFooter {
         let (footer, pack_bytes) = blocking(move || Ok(repository.footer(&key)?)).await?;
+        app.metrics.sent_bytes.inc_by(footer.len() as u64);
         return respond(StatusCode::OK, footer.len() as u64, pack_bytes, None, Body::from(footer));
     }
     let wanted = headers.get(header::RANGE).map(range_of).transpose()?;
@@ -87,9 +90,13 @@ pub async fn read(
         .await?
     };
     let length = range.end - range.start;
+    let sent = app.metrics.sent_bytes.clone();
     let body = match first.len() as u64 == length {
-        true => Body::from(first),
-        false => pieces(repository, key, range.clone(), first),
+        true => {
+            sent.inc_by(length);
+            Body::from(first)
+        }
+        false => pieces(repository, key, range.clone(), first, sent),
     };
     match wanted_range(&headers) {
         true => respond(StatusCode::PARTIAL_CONTENT, length, total, Some(range), body),
@@ -103,12 +110,19 @@ fn wanted_range(headers: &HeaderMap) -> bool {
 
 /// The pieces of a range, each read when the one before is on its way: a client that takes nothing
 /// holds one piece and no thread.
-fn pieces(repository: Arc<KeylessRepository>, key: ObjectKey, range: Range<u64>, first: Vec<u8>) -> Body {
+fn pieces(
+    repository: Arc<KeylessRepository>,
+    key: ObjectKey,
+    range: Range<u64>,
+    first: Vec<u8>,
+    sent: Counter,
+) -> Body {
     let next = range.start + first.len() as u64..range.end;
-    let state = (repository, key, next, Some(first));
-    Body::from_stream(stream::unfold(state, |(repository, key, rest, first)| async move {
+    let state = (repository, key, next, Some(first), sent);
+    Body::from_stream(stream::unfold(state, |(repository, key, rest, first, sent)| async move {
         if let Some(first) = first {
-            return Some((Ok(Bytes::from(first)), (repository, key, rest, None)));
+            sent.inc_by(first.len() as u64);
+            return Some((Ok(Bytes::from(first)), (repository, key, rest, None, sent)));
         }
         if rest.is_empty() {
             return None;
@@ -119,7 +133,10 @@ fn pieces(repository: Arc<KeylessRepository>, key: ObjectKey, range: Range<u64>,
         // An error cuts the connection: the client asks again from there, and is told then.
         let read = blocking(move || Ok(from.store().get_range(&of, piece)?)).await;
         let rest = if read.is_err() { rest.end..rest.end } else { rest };
-        Some((read.map(Bytes::from), (repository, key, rest, None)))
+        if let Ok(piece) = &read {
+            sent.inc_by(piece.len() as u64);
+        }
+        Some((read.map(Bytes::from), (repository, key, rest, None, sent)))
     }))
 }
 
@@ -157,12 +174,12 @@ fn range_of(value: &http::HeaderValue) -> Result<Range<u64>> {
     head, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
         (status = 200, description = "It is there", headers(("Holotype-Object-Bytes" = u64, description = "Its length"))),
-        (status = 400), (status = 401), (status = 403), (status = 404), (status = 500),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 429), (status = 500), (status = 503),
     )
 )]
 pub async fn head(

@@ -21,7 +21,7 @@ fn owner(principal: &Principal) -> (Option<&str>, Option<&str>) {
 /// # Errors
 /// `NotAllowed` where it is another machine's.
 pub fn note_lease(state: &AppState, principal: &Principal, repository: &str, key: &ObjectKey) -> Result<()> {
-    // Anyone who may do so revokes any lease: that is what it is for.
+    // Who may revoke it was asked before.
     if key.folder() != Folder::Leases || key.name().ends_with("-revoked") {
         return Ok(());
     }
@@ -96,6 +96,7 @@ pub fn note_image(
         events::record(transaction, &event).map(Some)
     })?;
     if let Some(event) = told {
+        state.metrics.images_received.inc();
         state.events.tell(event);
     }
     Ok(())

@@ -3,15 +3,18 @@
 use super::policy::Wish;
 use super::{Granted, grant, key, records};
 use crate::access::Principal;
+use crate::answers::{Common, Guarded, Named};
 use crate::database::blocking;
 use crate::error::{ApiError, Code, ErrorBody, Result};
+use crate::extract::Path;
 use crate::state::AppState;
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holotype_repo::ErrorKind;
+use holotype_repo::keyless::most_bytes;
 use holotype_repo::remote::{FOOTER_BYTES, OBJECT_BYTES, RECEIVED_BYTES};
 use holotype_repo::store::{ObjectKey, Put, Store, Upload};
 use http::{HeaderMap, StatusCode, header};
@@ -24,6 +27,8 @@ const QUEUED_PIECES: usize = 4;
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A refused body of this length is read to its end, so that the client hears why.
 const MAX_DRAINED_BYTES: u64 = 1 << 20;
+/// And for how long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the headers of an upload say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,7 @@ struct Said {
     put, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
         ("Content-Range" = Option<String>, Header, description = "bytes FIRST-LAST/TOTAL: an upload that broke off goes on"),
         ("Holotype-Footer-Bytes" = Option<u64>, Header, description = "Of packs: length of the footer"),
@@ -47,9 +52,9 @@ struct Said {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "It is stored"), (status = 200, description = "The same bytes stood there"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody), (status = 507, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn add(
@@ -68,7 +73,8 @@ pub async fn add(
     }
     // Who waits to be told to go on has sent nothing.
     if !headers.contains_key(header::EXPECT) {
-        drain(&mut body, MAX_DRAINED_BYTES).await;
+        // A client that sends nothing does not keep its refusal back.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(&mut body, MAX_DRAINED_BYTES)).await;
     }
     result
 }
@@ -83,6 +89,11 @@ async fn take(
 ) -> Result<Response> {
     let key = key?;
     let said = said(headers)?;
+    let most = most_bytes(key.folder());
+    if said.total_bytes > most {
+        let why = format!("{} takes objects of up to {most} bytes", key.folder().name());
+        return Err(ApiError::new(Code::TooLarge, why));
+    }
     let wish = (Wish::Add, key.folder(), Some(key.name().to_owned()));
     let granted = grant(&app, &principal, name, Some(wish)).await?;
     let (pieces, taken) = mpsc::channel(QUEUED_PIECES);
@@ -144,7 +155,9 @@ fn receive(
 ) -> Result<Taken> {
     let repository = &granted.repository;
     let store = repository.store();
-    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?)?;
+    app.room.check(key.folder(), said.body_bytes, store.free_bytes()?).inspect_err(|_| {
+        app.metrics.no_space.inc();
+    })?;
     let mut check = repository.check(key, said.total_bytes, said.footer_bytes).map_err(refused)?;
     let tag = tag(principal, key);
     let mut upload = store.upload(key, said.total_bytes, &tag)?;
@@ -173,11 +186,20 @@ fn receive(
         Ok(contents) => contents,
         Err(error) => {
             upload.discard();
+            app.metrics.uploads_refused.inc();
             return Err(refused(error));
         }
     };
-    records::note_lease(app, principal, &granted.seen.id, key)?;
+    if let Err(error) = records::note_lease(app, principal, &granted.seen.id, key) {
+        upload.discard();
+        return Err(error);
+    }
     let put = commit(upload)?;
+    if put == Put::Stored {
+        app.metrics.received_bytes.inc_by(said.total_bytes);
+        let frames = contents.iter().flat_map(|contents| &contents.frames);
+        app.metrics.chunks_received.inc_by(frames.map(|frame| frame.len() as u64).sum());
+    }
     repository.note_stored(contents)?;
     records::note_image(app, principal, &granted.seen.id, key, said.total_bytes)?;
     Ok(Taken::Put(put))
@@ -247,7 +269,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
     head, path = "/repositories/{name}/uploads/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
@@ -255,7 +277,7 @@ fn answer(status: StatusCode, headers: &[(&'static str, u64)]) -> Result<Respons
             ("Holotype-Received-Bytes" = u64, description = "Bytes of an upload that broke off"),
             ("Holotype-Object-Bytes" = u64, description = "Length of the object, where it is there"),
         )),
-        (status = 400), (status = 401), (status = 403), (status = 404), (status = 500),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 429), (status = 500), (status = 503),
     )
 )]
 pub async fn state(
@@ -284,13 +306,12 @@ pub async fn state(
     delete, path = "/repositories/{name}/objects/{folder}/{object}", tag = "objects",
     params(
         ("name" = String, Path, description = "Name of the repository"),
-        ("folder" = String, Path, description = "Folder of the repository"),
+        ("folder" = inline(super::FolderName), Path, description = "Folder of the repository"),
         ("object" = String, Path, description = "Name of the object"),
     ),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 500, body = ErrorBody),
+        Common, Guarded, Named,
     )
 )]
 pub async fn remove(

@@ -104,6 +104,10 @@ async fn machines_see_their_own_alone() {
     let (of_a, of_b) =
         (server.image(&one, &repository, &a, "image of a", 1), server.image(&one, &repository, &b, "image of b", 2));
     let token = server.machine_token(&one, &a);
+    // Without a right in the repository, not even what it added once.
+    assert_eq!(server.get(&token, "/repositories").await["items"], json!([]));
+    assert_eq!(server.get(&token, "/images").await["items"], json!([]));
+    server.rights(&a, &repository, "granted");
     for query in ["", "?q=image", "?name_prefix=image"] {
         assert_eq!(
             crate::server::field(&server.get(&token, &format!("/images{query}")).await, "image"),
@@ -111,7 +115,7 @@ async fn machines_see_their_own_alone() {
         );
     }
     assert_eq!(server.refused(&token, Method::GET, &format!("/images/main/{of_b}"), None).await.0, 404);
-    assert_eq!(server.get(&token, "/repositories").await["items"], json!([]));
+    assert_eq!(crate::server::field(&server.get(&token, "/repositories").await, "name"), ["main"]);
     let grant =
         "INSERT INTO image_grants (repository, image, machine, granted_ms, expires_ms) VALUES (?1, ?2, ?3, 0, ?4)";
     server.sql(grant, rusqlite::params![repository, of_b, a, 1]);
@@ -121,6 +125,14 @@ async fn machines_see_their_own_alone() {
     let report = server.refused(&token, Method::POST, &format!("/images/main/{of_b}/report"), Some(json!({}))).await;
     assert_eq!(report.0, 403);
     assert_eq!(server.get(&token, "/images").await["items"].as_array().unwrap().len(), 2);
+    let seen = |page: serde_json::Value| page["items"].as_array().unwrap().len();
+    for (may_restore, images) in [("none", 1), ("own", 1), ("granted", 2), ("all", 2)] {
+        server.sql("UPDATE machine_repositories SET may_restore = ?1", [may_restore]);
+        assert_eq!(seen(server.get(&token, "/images").await), images, "{may_restore}");
+        assert_eq!(server.get(&token, "/repositories/main/summary").await["images"], images, "{may_restore}");
+    }
+    server.sql("DELETE FROM image_grants", []);
+    assert_eq!(seen(server.get(&token, "/images").await), 2, "it may restore all");
     for path in ["/machines", "/groups", "/tasks", "/runs", "/events", "/storages", "/boot-profiles"] {
         assert_eq!(server.refused(&token, Method::GET, path, None).await, (403, "not-allowed".into()), "{path}");
     }

@@ -98,6 +98,7 @@ async fn the_search_for_names_follows_changes() {
     server.repository(&one, "main");
     let repository = server.get(&one.viewer, "/repositories").await["items"][0]["id"].as_str().unwrap().to_owned();
     let image = server.image(&one, &repository, &machine, "before", 1);
+    server.rights(&machine, &repository, "own");
     let token = server.machine_token(&one, &machine);
     let report = json!({"name": "after \"quoted\"", "source_bytes": 7});
     let told = server.post(&token, &format!("/images/main/{image}/report"), report.clone()).await;

@@ -91,6 +91,12 @@ impl Server {
         id
     }
 
+    /// What a machine may do in a repository.
+    pub fn rights(&self, machine: &str, repository: &str, may_restore: &str) {
+        let sql = "INSERT INTO machine_repositories (machine, repository, may_restore) VALUES (?1, ?2, ?3)";
+        self.sql(sql, params![machine, repository, may_restore]);
+    }
+
     pub fn image(
         &self,
         organisation: &Organisation,
