@@ -139,8 +139,8 @@ async fn names_are_found_where_they_are_and_nowhere_else() {
         ("name_prefix=Room-3&repository=main", 7),
         ("name_prefix=Room-4&repository=spare", 0),
         ("name_prefix=room", 0),
-        ("name_prefix=Room-3&q=PC", 14),
-        ("name_prefix=Room-4&q=pc", 1),
+        ("name_prefix=Room-3&q=3/PC", 14),
+        ("name_prefix=Room-4&q=4/pc", 1),
         ("q=%00%00%00", 0),
         ("q=%22%20OR%20name", 0),
     ] {
