@@ -2,9 +2,7 @@
 
 use holotype_repo::core::{ChunkId, PackId, WriterId};
 use holotype_repo::store::Folder;
-use holotype_repo::store::locate::{
-    Located, LocatedPack, MAX_LOCATE_IDS, decode_question, encode_question,
-};
+use holotype_repo::store::locate::{Located, LocatedPack, MAX_LOCATE_IDS, decode_question, encode_question};
 
 /// An answer: the first byte says how many ids were asked for.
 pub fn locate_answer(data: &[u8]) {
