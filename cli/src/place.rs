@@ -18,7 +18,7 @@ const SCHEME: &str = "https://";
 pub enum Place<'a> {
     /// A directory of this machine.
     Directory(&'a Path),
-    /// A repository on a server: `https://HOST[:PORT]` and its name.
+    /// A repository on a server: `https://HOST:PORT` and its name.
     Server {
         /// Which server.
         origin: &'a str,

@@ -177,7 +177,7 @@ fn failure(subject: &str, status: StatusCode, body: &[u8], retry_after_seconds: 
     Failure::failed(kind, format!("{subject}: {message}{advice}{wait}"))
 }
 
-/// `https://HOST[:PORT]` of `--server`.
+/// `https://HOST:PORT` of `--server`.
 pub fn origin(global: &GlobalArguments) -> Result<String> {
     let server = global.server.as_deref().filter(|server| !server.is_empty());
     let server = server.ok_or_else(|| {

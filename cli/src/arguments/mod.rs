@@ -66,7 +66,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArguments {
-    /// Directory of the repository, or https://HOST[:PORT]/NAME of one on a server
+    /// Directory of the repository, or https://HOST:PORT/NAME of one on a server
     #[arg(long, global = true, env = "HOLOTYPE_REPO", hide_env_values = true, value_name = "PATH")]
     pub repo: Option<PathBuf>,
     /// File whose first line is the password

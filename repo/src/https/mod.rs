@@ -29,7 +29,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// `https://HOST[:PORT]`, without a path.
+    /// `https://HOST:PORT`, without a path.
     pub origin: String,
     /// Which certificate the server must show; without one, the system's authorities decide.
     pub pin: Option<ServerPin>,
@@ -76,7 +76,7 @@ impl HttpsClient {
         Ok(Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), endpoint })
     }
 
-    /// `https://HOST[:PORT]`.
+    /// `https://HOST:PORT`.
     pub fn origin(&self) -> &str {
         &self.endpoint.origin
     }
