@@ -99,6 +99,9 @@ fn tasks() {
     server.client([&backup[..], &rule].concat()).expect(0);
     let restore =
         ["task", "restore", "--image", &image, "--repository", "lab", "--machine", "pc-1", "--name", "roll out"];
+    // What a machine may not read, no task has it restore.
+    server.client(restore).refused(1, &["pc-1", "may not restore", "granted"]);
+    server.client(["machine", "rights", "pc-1", "lab", "--restore", "granted"]).expect(0);
     let restore = json(&server, &restore);
     assert_eq!((&restore["action"], &restore["machine"]), (&json!("restore"), &json!(id)));
 
