@@ -66,6 +66,8 @@ replays!(
     image_selector,
     mounts,
     object_key,
+    locate_answer,
+    locate_question,
     chunking,
     image_parts,
     repository,
