@@ -2,8 +2,8 @@
 
 use crate::arguments::GlobalArguments;
 use crate::exit::{Failure, Result};
-use std::fs::{self, File};
-use std::io::Write;
+use holotype_server::data_dir::{make_directory, write_private};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// `--token-file`, or `holotype/token` in the directory for configuration.
@@ -23,14 +23,7 @@ pub fn write(path: &Path, token: &str) -> Result<()> {
     let failed = |error| Failure::io(path.display(), "write the token", error);
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_directory(above).map_err(failed)?;
-    // Made with 0600: nobody else reads it at any time.
-    let mut file = tempfile::Builder::new().prefix(".token-").tempfile_in(above).map_err(failed)?;
-    writeln!(file, "{token}").and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    if cfg!(unix) {
-        File::open(above).and_then(|directory| directory.sync_all()).map_err(failed)?;
-    }
-    Ok(())
+    write_private(path, zeroize::Zeroizing::new(format!("{token}\n")).as_bytes()).map_err(failed)
 }
 
 /// Removes it, where it is.
@@ -41,14 +34,6 @@ pub fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn make_directory(path: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@
 //! holotype.sqlite          the management database (with -wal and -shm while it is in use)
 //! lock                     held by the server that runs on it
 //! repositories/ORG/NAME    repositories that were given no directory of their own
-//! uploads/                 interrupted uploads
+//! indexes/                 the indexes over packs; disposable
+//! receipt.key              what signs receipts
 //! kernels/                 kernel images
 //! tls/                     certificate and key
 //! initial-admin-password   written at the first start
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A server's directory.
@@ -79,11 +80,6 @@ impl DataDir {
         self.0.join("repositories")
     }
 
-    /// Interrupted uploads.
-    pub fn uploads(&self) -> PathBuf {
-        self.0.join("uploads")
-    }
-
     /// Kernel images.
     pub fn kernels(&self) -> PathBuf {
         self.0.join("kernels")
@@ -105,6 +101,23 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// Writes a file that only its owner reads, in place of what was there: whole and durable, or not at all.
+///
+/// # Errors
+/// What the operating system says.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made with 0600: nobody else reads it at any time.
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(above)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    if cfg!(unix) {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

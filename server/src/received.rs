@@ -2,11 +2,12 @@
 //! Ed25519 signature over all bytes before it.
 
 use crate::clock::hexadecimal;
+use crate::data_dir::write_private;
 use crate::error::{ApiError, Result};
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{self, Signing};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -89,18 +90,7 @@ fn read_or_make(path: &Path) -> io::Result<Secret32> {
         Err(error) => return Err(error),
     }
     getrandom::fill(&mut *seed).map_err(io::Error::other)?;
-    let temporary = path.with_extension("new");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(&*seed)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
+    write_private(path, &*seed)?;
     Ok(Secret32::new(*seed))
 }
 

@@ -5,8 +5,6 @@ use crate::error::{ApiError, Code, Result};
 use holotype_repo::store::Folder;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that are left free where nothing else is set.
-const DEFAULT_FLOOR_BYTES: u64 = 1 << 30;
 /// Where refused clients are told to ask again.
 const RETRY_AFTER_SECONDS: u64 = 60;
 
@@ -16,13 +14,12 @@ pub struct Room {
     floor_bytes: AtomicU64,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { floor_bytes: AtomicU64::new(DEFAULT_FLOOR_BYTES) }
-    }
-}
-
 impl Room {
+    /// Leaves so many bytes free.
+    pub fn new(floor_bytes: u64) -> Self {
+        Self { floor_bytes: AtomicU64::new(floor_bytes) }
+    }
+
     /// Sets how many bytes are left free.
     pub fn set_floor_bytes(&self, bytes: u64) {
         self.floor_bytes.store(bytes, Ordering::Relaxed);
@@ -53,8 +50,7 @@ mod tests {
 
     #[test]
     fn below_the_floor_only_what_ends_a_backup_is_taken() {
-        let room = Room::default();
-        room.set_floor_bytes(1000);
+        let room = Room::new(1000);
         assert!(room.check(Folder::Packs, 100, Some(1100)).is_ok());
         for folder in [Folder::Packs, Folder::Meta, Folder::Index, Folder::Images] {
             assert_eq!(room.check(folder, 101, Some(1100)).unwrap_err().code(), Code::NoSpace);

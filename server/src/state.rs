@@ -85,12 +85,10 @@ impl AppState {
         floor_bytes: u64,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let room = Room::default();
-        room.set_floor_bytes(floor_bytes);
         Self(Arc::new(Shared {
             repositories: Repositories::new(&data_dir),
             receipt_key: ReceiptKey::at(&data_dir),
-            room,
+            room: Room::new(floor_bytes),
             data_dir,
             database,
             events: Events::default(),

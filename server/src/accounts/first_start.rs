@@ -4,12 +4,11 @@ use super::passwords;
 use super::users::{self, User};
 use crate::access::Role;
 use crate::clock::{new_id, now_ms};
+use crate::data_dir::write_private;
 use crate::database::Database;
 use crate::error::{ApiError, Result};
 use crate::text::SecretText;
 use holotype_repo::core::machine_proof::{CODE_CHARACTERS, code_text};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the organisation that is meant where none is named.
@@ -36,7 +35,7 @@ pub fn first_start(database: &Database, data_dir: &Path) -> Result<Option<PathBu
     let password = SecretText::try_from(code_text(&random)).map_err(ApiError::internal)?;
     let hash = passwords::hash_blocking(&password)?;
     let path = data_dir.join(PASSWORD_FILE);
-    write_password(&path, &password)
+    write_private(&path, zeroize::Zeroizing::new(format!("{}\n", password.expose())).as_bytes())
         .map_err(|error| ApiError::internal(format!("{}: could not write it: {error}", path.display())))?;
     let made = database.write_blocking(|transaction| {
         if has_any(transaction)? {
@@ -67,17 +66,4 @@ pub(super) fn forget_password(data_dir: &Path, organisation: &str, user: &str) {
         }
         _ => {}
     }
-}
-
-fn write_password(path: &Path, password: &SecretText) -> std::io::Result<()> {
-    let above = path.parent().unwrap_or(Path::new("."));
-    // Made with 0600: nobody else reads it at any time.
-    let mut file = tempfile::Builder::new().prefix(".password-").tempfile_in(above)?;
-    writeln!(file, "{}", password.expose())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    if cfg!(unix) {
-        File::open(above)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -179,19 +179,8 @@ async fn add_group_member(
     principal: Principal,
     Path((id, machine)): Path<(String, String)>,
 ) -> Result<StatusCode> {
-    principal.require_user(Role::Operator)?;
-    let organisation = principal.organisation.clone();
-    change(&state, &principal, move |transaction, journal| {
-        require(transaction, Table::Groups, &organisation, &id)?;
-        require(transaction, Table::Machines, &organisation, &machine)?;
-        let sql = "INSERT OR IGNORE INTO group_machines (group_id, machine) VALUES (?1, ?2)";
-        match transaction.execute(sql, [&id, &machine])? {
-            0 => Ok(()),
-            _ => journal.note(transaction, "group.machine-added", Some(&machine), format!("group {id}"), ""),
-        }
-    })
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
+    let sql = "INSERT OR IGNORE INTO group_machines (group_id, machine) VALUES (?1, ?2)";
+    change_membership(state, principal, id, machine, sql, "group.machine-added").await
 }
 
 /// Takes a machine out of a group; it may be out already.
@@ -203,15 +192,27 @@ async fn remove_group_member(
     principal: Principal,
     Path((id, machine)): Path<(String, String)>,
 ) -> Result<StatusCode> {
+    let sql = "DELETE FROM group_machines WHERE group_id = ?1 AND machine = ?2";
+    change_membership(state, principal, id, machine, sql, "group.machine-removed").await
+}
+
+/// Runs `sql` on a group (`?1`) and a machine (`?2`) of the organisation; notes it where it changed something.
+async fn change_membership(
+    state: AppState,
+    principal: Principal,
+    id: String,
+    machine: String,
+    sql: &'static str,
+    kind: &'static str,
+) -> Result<StatusCode> {
     principal.require_user(Role::Operator)?;
     let organisation = principal.organisation.clone();
     change(&state, &principal, move |transaction, journal| {
         require(transaction, Table::Groups, &organisation, &id)?;
         require(transaction, Table::Machines, &organisation, &machine)?;
-        let sql = "DELETE FROM group_machines WHERE group_id = ?1 AND machine = ?2";
         match transaction.execute(sql, [&id, &machine])? {
             0 => Ok(()),
-            _ => journal.note(transaction, "group.machine-removed", Some(&machine), format!("group {id}"), ""),
+            _ => journal.note(transaction, kind, Some(&machine), format!("group {id}"), ""),
         }
     })
     .await?;

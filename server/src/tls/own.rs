@@ -2,6 +2,7 @@
 //! valid for 397 days). Clients pin the authority, so the certificate can be renewed at any start.
 
 use super::{check_validity, read_certificates, read_pair};
+use crate::data_dir::write_private;
 use crate::serve::StartError;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -9,7 +10,6 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -129,8 +129,8 @@ fn make_authority(certificate: &Path, key: &Path) -> Result<(), StartError> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let made = params.self_signed(&pair).map_err(&failed)?;
-    write_durably(key, pair.serialize_pem().as_bytes())?;
-    write_durably(certificate, made.pem().as_bytes())
+    write_durably(key, &pair.serialize_pem())?;
+    write_durably(certificate, &made.pem())
 }
 
 fn make_certificate(
@@ -155,26 +155,12 @@ fn make_certificate(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let made = params.signed_by(&pair, &issuer).map_err(&failed)?;
-    write_durably(key, pair.serialize_pem().as_bytes())?;
-    write_durably(certificate, format!("{}{authority_text}", made.pem()).as_bytes())
+    write_durably(key, &pair.serialize_pem())?;
+    write_durably(certificate, &format!("{}{authority_text}", made.pem()))
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
-    let write = || {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let temporary = path.with_extension("new");
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        std::fs::File::open(directory)?.sync_all()
-    };
-    write().map_err(|error| StartError::about(path, format!("cannot be written: {error}")))
+fn write_durably(path: &Path, text: &str) -> Result<(), StartError> {
+    write_private(path, text.as_bytes()).map_err(|error| StartError::about(path, format!("cannot be written: {error}")))
 }
 
 #[cfg(test)]
