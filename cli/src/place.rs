@@ -2,8 +2,7 @@
 
 use crate::arguments::GlobalArguments;
 use crate::exit::{Failure, Result};
-use crate::{secret_text, token_file};
-use holotype_repo::core::secret::SecretBytes;
+use crate::token_file;
 use holotype_repo::https::Endpoint;
 use holotype_repo::remote::HttpsStore;
 use holotype_repo::store::{Folder, LocalStore};
@@ -85,12 +84,10 @@ impl<'a> Place<'a> {
 }
 
 fn endpoint(origin: &str, global: &GlobalArguments) -> Result<Endpoint> {
-    let path = token_file::path(global)?;
-    if global.token_file.is_none() && !path.exists() {
+    let token = token_file::read(global)?.ok_or_else(|| {
         let advice = "log in with `holotype login`, give --token-file FILE or set HOLOTYPE_TOKEN_FILE";
-        return Err(Failure::usage(format!("token: none is given; {advice}")));
-    }
-    let token = SecretBytes::new(secret_text::from_file(&path)?.to_vec());
+        Failure::usage(format!("token: none is given; {advice}"))
+    })?;
     Ok(Endpoint { origin: origin.to_owned(), pin: global.server_pin, token: Some(token) })
 }
 

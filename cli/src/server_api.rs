@@ -2,7 +2,7 @@
 
 use crate::arguments::GlobalArguments;
 use crate::exit::{Failure, Result};
-use crate::{secret_text, token_file};
+use crate::token_file;
 use holotype_repo::core::secret::SecretBytes;
 use holotype_repo::https::{Endpoint, HttpsClient};
 use http::{Method, Request, StatusCode, header};
@@ -188,12 +188,10 @@ pub fn origin(global: &GlobalArguments) -> Result<String> {
 
 /// The token in `--token-file`, or that of `holotype login`.
 pub fn token(global: &GlobalArguments) -> Result<SecretBytes> {
-    let path = token_file::path(global)?;
-    if global.token_file.is_none() && !path.exists() {
+    token_file::read(global)?.ok_or_else(|| {
         let why = "token: there is none; log in with `holotype login`, or give --token-file FILE";
-        return Err(Failure::failed("not-authenticated", why));
-    }
-    Ok(SecretBytes::new(secret_text::from_file(&path)?.to_vec()))
+        Failure::failed("not-authenticated", why)
+    })
 }
 
 /// A name as a segment of a path or a value of a query.

@@ -2,6 +2,8 @@
 
 use crate::arguments::GlobalArguments;
 use crate::exit::{Failure, Result};
+use crate::secret_text;
+use holotype_repo::core::secret::SecretBytes;
 use holotype_server::data_dir::{make_directory, write_private};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,15 @@ pub fn path(global: &GlobalArguments) -> Result<PathBuf> {
         .or_else(|| variable("HOME").map(|path| path.join(".config")))
         .map(|path| path.join("holotype/token"))
         .ok_or_else(|| Failure::usage("token file: there is no home directory; give --token-file FILE"))
+}
+
+/// The token in it; `None` where none was named and nobody has logged in.
+pub fn read(global: &GlobalArguments) -> Result<Option<SecretBytes>> {
+    let path = path(global)?;
+    if global.token_file.is_none() && !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(SecretBytes::new(secret_text::from_file(&path)?.to_vec())))
 }
 
 /// Writes `token`; replaces what was there in one step.
