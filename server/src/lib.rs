@@ -34,4 +34,5 @@ pub mod state;
 pub mod testing;
 pub mod text;
 pub mod tls;
+mod unread;
 pub mod upkeep;

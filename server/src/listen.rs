@@ -1,8 +1,8 @@
 //! The listener: connections are counted, TLS and request heads have deadlines, HTTP/1.1 and 2.
 
 use crate::state::AppState;
+use crate::unread;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
@@ -11,6 +11,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -148,7 +149,13 @@ async fn connection(
     };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let (request, unread) = unread::lend(request);
+        let answered = router.clone().oneshot(request);
+        async move {
+            let mut answer = answered.await?;
+            unread.drain(&mut answer).await;
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -7,8 +7,8 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Version};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use std::net::SocketAddr;
 use std::time::Instant;
 use subtle::ConstantTimeEq;
@@ -28,11 +28,7 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let may_leave_body = leaves_body(&request, &route);
-    let mut response = next.run(request).await;
-    if may_leave_body && response.status().as_u16() >= 400 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+    let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     // A method that is none of the usual ones is the client's own text.
     let counted = if method.as_str().len() <= 7 { method.as_str() } else { "other" };
@@ -45,15 +41,6 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
         tracing::debug!(%method, path, status, took_ms, peer, "request");
     }
     response
-}
-
-/// Whether a refusal may leave some of the body unread. HTTP/1.1 has to end the connection then, and a client that
-/// is not told sends its next request into the void. Uploads of objects are read to their end.
-fn leaves_body(request: &Request, route: &str) -> bool {
-    let headers = request.headers();
-    let has_body = headers.contains_key(TRANSFER_ENCODING)
-        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    has_body && request.version() <= Version::HTTP_11 && !route.ends_with("/objects/{folder}/{object}")
 }
 
 /// Whether the server can do its work: its database answers.

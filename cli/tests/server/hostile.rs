@@ -169,6 +169,28 @@ fn huge_and_lying_bodies_are_refused() {
 }
 
 #[test]
+fn a_body_that_comes_after_its_answer_breaks_no_connection() {
+    let server = Server::initialised();
+    let raw = Raw::new(&server);
+    let mut stream = raw.connect();
+    let mut answers = String::new();
+    for round in 0..2 {
+        // Nobody asks for the body of a request without rights; the answer needs only the head.
+        write!(stream, "POST /api/v1/machines HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n").unwrap();
+        stream.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        stream.write_all(b"bytes").unwrap();
+        stream.flush().unwrap();
+        while answers.matches("HTTP/1.1 401").count() <= round {
+            let mut part = [0; 4096];
+            let length = stream.read(&mut part).unwrap();
+            assert_ne!(length, 0, "closed after {answers}");
+            answers.push_str(&String::from_utf8_lossy(&part[..length]));
+        }
+    }
+}
+
+#[test]
 fn slow_and_many_connections_keep_nobody_out() {
     let server = Server::initialised();
     let raw = Raw::new(&server);
