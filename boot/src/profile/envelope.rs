@@ -1,0 +1,135 @@
+//! The profile as bytes on a medium.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | first line | `holotype-profile 1 `, BLAKE3 of the rest as 64 hexadecimal digits, newline |
+//! | rest | the profile as JSON (UTF-8) |
+//!
+//! The hash finds a profile that was altered or damaged; it is no signature: who can write the medium can write both.
+
+use super::BootProfile;
+use thiserror::Error;
+
+/// Most bytes of a profile.
+pub const MAX_PROFILE_BYTES: usize = 64 << 10;
+/// Where it stands in the booted system.
+pub const PROFILE_PATH: &str = "/holotype/profile";
+
+const MAGIC: &str = "holotype-profile ";
+const VERSION: &str = "1";
+
+/// Why a profile cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProfileError {
+    /// It is none.
+    #[error("the boot profile is none; make the medium anew")]
+    NotAProfile,
+    /// It is of another version.
+    #[error("the boot profile has version {0}, and this program knows version 1; make the medium anew")]
+    Version(String),
+    /// Its hash does not fit.
+    #[error("the boot profile was altered or is damaged; make the medium anew")]
+    Altered,
+    /// A field makes no sense.
+    #[error("the boot profile makes no sense ({0}); make the medium anew")]
+    Field(String),
+}
+
+/// The bytes for a medium.
+///
+/// # Errors
+/// Where the profile makes no sense.
+pub fn encode(profile: &BootProfile) -> Result<Vec<u8>, ProfileError> {
+    profile.check().map_err(ProfileError::Field)?;
+    let json = serde_json::to_string_pretty(profile).map_err(|error| ProfileError::Field(error.to_string()))?;
+    let bytes = format!("{MAGIC}{VERSION} {}\n{json}\n", blake3::hash(format!("{json}\n").as_bytes()).to_hex());
+    match bytes.len() > MAX_PROFILE_BYTES {
+        true => Err(ProfileError::Field(format!("it is longer than {MAX_PROFILE_BYTES} bytes"))),
+        false => Ok(bytes.into_bytes()),
+    }
+}
+
+/// Reads the bytes of a medium.
+///
+/// # Errors
+/// Where they are no profile that can be used.
+pub fn decode(bytes: &[u8]) -> Result<BootProfile, ProfileError> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_PROFILE_BYTES);
+    let rest = text.and_then(|text| text.strip_prefix(MAGIC)).ok_or(ProfileError::NotAProfile)?;
+    let (head, json) = rest.split_once('\n').ok_or(ProfileError::NotAProfile)?;
+    let (version, hash) = head.split_once(' ').ok_or(ProfileError::NotAProfile)?;
+    if version != VERSION {
+        return Err(ProfileError::Version(version.chars().filter(char::is_ascii_graphic).take(16).collect()));
+    }
+    if blake3::hash(json.as_bytes()).to_hex().as_str() != hash && !cfg!(fuzzing) {
+        return Err(ProfileError::Altered);
+    }
+    let profile: BootProfile = serde_json::from_str(json).map_err(|error| ProfileError::Field(error.to_string()))?;
+    profile.check().map_err(ProfileError::Field)?;
+    Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DiskChoice, Enrolment, Place, Server, Style, Task};
+    use super::*;
+
+    fn full() -> BootProfile {
+        let mut profile = BootProfile::new("pc-07", Style::Network);
+        profile.server = Some(Server {
+            url: "https://backup.example:7443".into(),
+            pin: format!("sha256:{}", "ab".repeat(32)),
+            machine: Some("m1".into()),
+            enrolment: Some(Enrolment { code: "ABCD-EFGH".into(), expires_ms: 5 }),
+        });
+        profile.task = Task::Backup {
+            place: Place::Server { repository: "lab".into() },
+            disk: DiskChoice::Serial("S1".into()),
+            image_name: None,
+            writer_key: "0f".repeat(32),
+        };
+        profile
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for profile in [full(), BootProfile::new("a", Style::Local)] {
+            assert_eq!(decode(&encode(&profile).unwrap()).unwrap(), profile);
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let bytes = encode(&full()).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(decode(&changed).is_err(), "byte {at}");
+            assert!(decode(&bytes[..at]).is_err(), "first {at} bytes");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let refused = |change: fn(&mut BootProfile)| {
+            let mut profile = full();
+            change(&mut profile);
+            matches!(encode(&profile), Err(ProfileError::Field(_)))
+        };
+        assert!(refused(|profile| profile.name.clear()));
+        assert!(refused(|profile| profile.name = "a\nb".into()));
+        assert!(refused(|profile| profile.style = Style::Local));
+        assert!(refused(|profile| profile.server = None));
+        assert!(refused(|profile| profile.server.as_mut().unwrap().url = "http://x".into()));
+        assert!(refused(|profile| profile.server.as_mut().unwrap().pin = "sha256:1".into()));
+        assert!(refused(|profile| profile.network.mac = Some("52:54".into())));
+        let other_version = String::from_utf8(encode(&full()).unwrap()).unwrap().replace("profile 1", "profile 2");
+        assert_eq!(decode(other_version.as_bytes()), Err(ProfileError::Version("2".into())));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!("{:?}", full());
+        assert!(!shown.contains("ABCD") && !shown.contains("0f0f"), "{shown}");
+    }
+}
