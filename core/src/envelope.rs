@@ -9,6 +9,7 @@
 //! The derived key is used once, so the nonce is all zeros.
 
 use crate::DecodeError;
+use crate::WriterId;
 use crate::seal::{self, NONCE_BYTES};
 use crate::secret::Secret32;
 use crate::subkey;
@@ -28,6 +29,13 @@ pub struct EnvelopePublicKey(pub [u8; 32]);
 pub struct EnvelopePrivateKey(pub Secret32);
 
 impl EnvelopePrivateKey {
+    /// The private key of who signs with this seed: the scalar of its Ed25519 key (RFC 8032, section 5.1.5), which X25519
+    /// takes on the curve's other form.
+    pub fn of_signing_seed(seed: &Secret32) -> Self {
+        let scalar = Zeroizing::new(ed25519_dalek::SigningKey::from_bytes(seed.expose()).to_scalar_bytes());
+        Self(Secret32::new(*scalar))
+    }
+
     fn dalek(&self) -> StaticSecret {
         StaticSecret::from(*self.0.expose())
     }
@@ -58,6 +66,13 @@ impl EnvelopePrivateKey {
 }
 
 impl EnvelopePublicKey {
+    /// The public key of a signer, by the map between the two forms of the curve (RFC 7748, section 4.1): so a machine
+    /// that is known by its signing key can be sent secrets. `None` where it is no usable key.
+    pub fn of_signer(signer: &WriterId) -> Option<Self> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(signer.as_bytes()).ok().filter(|key| !key.is_weak())?;
+        Some(Self(key.to_montgomery().to_bytes()))
+    }
+
     /// Seals `plaintext`; `fresh` is 32 random bytes, used for nothing else. `None` only where this
     /// is no usable public key.
     pub fn seal(&self, fresh: &Secret32, associated_data: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
@@ -105,6 +120,22 @@ mod tests {
             assert!(private.open("test", b"data", &changed).is_err(), "byte {at}");
             assert!(private.open("test", b"data", &envelope[..at]).is_err(), "first {at} bytes");
         }
+    }
+
+    #[test]
+    fn a_signer_opens_what_is_sealed_to_its_name() {
+        let seed = Secret32::new([5; 32]);
+        let signer = crate::signature::Signing::from_seed(&seed).writer();
+        let (private, public) =
+            (EnvelopePrivateKey::of_signing_seed(&seed), EnvelopePublicKey::of_signer(&signer).unwrap());
+        assert_eq!(private.public(), public);
+        let envelope = public.seal(&Secret32::new([9; 32]), b"data", b"secret").unwrap();
+        assert_eq!(private.open("test", b"data", &envelope).unwrap().as_slice(), b"secret");
+        // The neutral point, and a value that is no point.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        assert!(EnvelopePublicKey::of_signer(&WriterId(neutral)).is_none());
+        assert!(EnvelopePublicKey::of_signer(&WriterId([2; 32])).is_none());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Role {
     Full,
     /// Add images and deduplicate; open nothing.
     Writer,
+    /// Restore one image. No slot holds it: its keys come in a grant.
+    Grant,
     /// A role of a newer program; 3 is reserved for maintenance.
     Other(u16),
 }
@@ -34,6 +36,7 @@ impl Role {
         match self {
             Role::Full => 1,
             Role::Writer => 2,
+            Role::Grant => 4,
             Role::Other(number) => number,
         }
     }
@@ -43,6 +46,7 @@ impl Role {
         match number {
             1 => Role::Full,
             2 => Role::Writer,
+            4 => Role::Grant,
             other => Role::Other(other),
         }
     }
@@ -53,6 +57,7 @@ impl std::fmt::Display for Role {
         match self {
             Role::Full => f.write_str("full"),
             Role::Writer => f.write_str("writer"),
+            Role::Grant => f.write_str("grant"),
             Role::Other(number) => write!(f, "role {number}"),
         }
     }

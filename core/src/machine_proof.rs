@@ -3,6 +3,9 @@
 //! Enrolment, in the context [`MACHINE_ENROLMENT`](crate::signature::MACHINE_ENROLMENT): the code as
 //! [`normal_code`] writes it, then the public key (32 bytes).
 //!
+//! Claim (enrolment without a code, which an operator approves), in the context
+//! [`MACHINE_CLAIM`](crate::signature::MACHINE_CLAIM): the organisation's name as text, then the public key (32 bytes).
+//!
 //! Session, in the context [`MACHINE_SESSION`](crate::signature::MACHINE_SESSION): the machine's id (32
 //! hexadecimal digits, as text), the machine's time in milliseconds since 1970 (8 bytes, little-endian),
 //! the nonce (16 random bytes).
@@ -54,6 +57,21 @@ pub fn enrolment_message(code: &str, public_key: &WriterId) -> Vec<u8> {
     [code.as_bytes(), public_key.as_bytes()].concat()
 }
 
+/// What is signed to claim.
+pub fn claim_message(organisation: &str, public_key: &WriterId) -> Vec<u8> {
+    [organisation.as_bytes(), public_key.as_bytes()].concat()
+}
+
+/// What a person compares of a public key, on the machine's screen and on the operator's: 60 bits of its BLAKE3, as
+/// three groups of four characters.
+pub fn fingerprint(public_key: &WriterId) -> String {
+    let hash = blake3::hash(public_key.as_bytes());
+    let bits = hash.as_bytes()[..8].iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+    let character = |place: u32| char::from(ALPHABET[(bits >> (59 - 5 * place) & 31) as usize]);
+    let group = |group: u32| (4 * group..4 * group + 4).map(character).collect::<String>();
+    [group(0), group(1), group(2)].join("-")
+}
+
 /// What is signed for a session.
 pub fn session_message(machine: &str, at_ms: i64, nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
     [machine.as_bytes(), &at_ms.to_le_bytes(), nonce].concat()
@@ -77,9 +95,17 @@ mod tests {
     }
 
     #[test]
+    fn fingerprints_are_short_and_differ() {
+        let fingerprint = fingerprint(&WriterId([9; 32]));
+        assert_eq!(fingerprint, "PLACEHOLDER");
+        assert_ne!(fingerprint, super::fingerprint(&WriterId([8; 32])));
+    }
+
+    #[test]
     fn messages_are_what_they_are_documented_to_be() {
         let message = session_message("m", 0x0102, &[7; NONCE_BYTES]);
         assert_eq!(message, [&b"m\x02\x01\0\0\0\0\0\0"[..], &[7; 16]].concat());
+        assert_eq!(claim_message("o", &WriterId([9; 32])), [&b"o"[..], &[9; 32]].concat());
         assert_eq!(enrolment_message("C", &WriterId([9; 32])), [&b"C"[..], &[9; 32]].concat());
     }
 }

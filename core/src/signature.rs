@@ -25,11 +25,15 @@ pub const IMAGE: SigningContext = SigningContext("holotype 2026 v1 image\0");
 pub const LEASE: SigningContext = SigningContext("holotype 2026 v1 lease\0");
 /// A restore's receipt, by who restored.
 pub const RECEIPT: SigningContext = SigningContext("holotype 2026 v1 receipt\0");
+/// A grant of an image to a machine, by the repository's root.
+pub const GRANT: SigningContext = SigningContext("holotype 2026 v1 grant\0");
 /// A server's word that it has received an image.
 pub const RECEIVED: SigningContext = SigningContext("holotype 2026 v1 received\0");
 
 /// A machine's wish to enrol, by its key.
 pub const MACHINE_ENROLMENT: SigningContext = SigningContext("holotype machine enrolment v1\0");
+/// A machine's claim to be one of an organisation's, by its key.
+pub const MACHINE_CLAIM: SigningContext = SigningContext("holotype machine claim v1\0");
 /// A machine's wish for a session, by its key.
 pub const MACHINE_SESSION: SigningContext = SigningContext("holotype machine session v1\0");
 

@@ -80,6 +80,17 @@ impl Job {
         self
     }
 
+    /// The same token; of the events only warnings. For a second half of the work whose progress the first one tells.
+    pub(crate) fn without_progress(&self) -> Self {
+        let observer = self.observer.clone();
+        let warnings = move |event: Event| {
+            if let (Some(observer), Event::Warning(_)) = (&observer, &event) {
+                observer(event);
+            }
+        };
+        Self::new().cancelled_by(self.cancel.clone()).on_event(warnings)
+    }
+
     /// # Errors
     /// `Cancelled` where the token was pulled.
     pub fn check(&self) -> Result<()> {

@@ -5,9 +5,11 @@
 //! work takes a [`Job`].
 
 pub mod backup;
+pub mod copy;
 pub mod diff;
 pub mod disk;
 pub mod error;
+pub mod grant;
 pub mod https;
 pub mod image;
 pub mod index;
@@ -30,8 +32,10 @@ pub mod testing;
 pub mod verify;
 
 pub use backup::{BackupOptions, BackupReport, ParentChoice};
+pub use copy::{CopyOptions, CopyOutcome};
 pub use diff::{DiffOptions, DiffReport};
 pub use error::{Error, ErrorKind, Result};
+pub use grant::GrantReport;
 pub use holotype_core as core;
 pub use image::{Image, ImageSelector};
 pub use job::{CancelToken, Event, Job};

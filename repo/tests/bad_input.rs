@@ -260,7 +260,7 @@ fn a_slot_of_an_unknown_role_is_listed_and_left_alone() {
     assert_eq!((listed.role.as_str(), listed.label.as_str()), ("role 3", "maintenance"));
     assert_clean(&repository, 0);
     // It does not count as a full key.
-    let error = repository.remove_key(&repository.keyring().slot()).unwrap_err();
+    let error = repository.remove_key(&repository.keyring().slot().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     // Whoever holds it is told something, and gets nothing.
     assert!(Repository::open(Arc::clone(&store), &holotype_repo::Credentials::key_file([44; 32])).is_err());

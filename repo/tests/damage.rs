@@ -62,7 +62,7 @@ fn names(store: &FaultStore) -> Vec<String> {
 fn sound() -> Sound {
     let store = Arc::new(FaultStore::new());
     let repository = init(Arc::clone(&store));
-    let first_slot = ObjectKey::of(Folder::Keys, repository.keyring().slot()).to_string();
+    let first_slot = ObjectKey::of(Folder::Keys, repository.keyring().slot().unwrap()).to_string();
     let new = NewKey::new(Role::Writer, "pc", Credentials::key_file([9; 32]));
     repository.add_key(&NewKey { fast_derivation: true, ..new }).unwrap();
     let mut images = Vec::new();

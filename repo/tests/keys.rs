@@ -56,7 +56,7 @@ fn a_writer_adds_images_and_does_nothing_else() {
     not_allowed(writer.verify(&VerifyOptions::structure(), &Job::new()).map(|_| ()), "verify");
     let new = NewKey::new(Role::Full, "mine", writer_credentials(9));
     not_allowed(writer.add_key(&new).map(|_| ()), "add a key");
-    not_allowed(writer.remove_key(&full.keyring().slot()), "remove a key");
+    not_allowed(writer.remove_key(&full.keyring().slot().unwrap()), "remove a key");
     not_allowed(writer.change_key(writer_credentials(9), true).map(|_| ()), "change keys");
     let parent = BackupOptions { parent: ParentChoice::Image(image.into()), ..options("disk") };
     not_allowed(writer.backup(&MemoryDisk::new(vec![1]), &parent, &Job::new()).map(|_| ()), "name a parent");
@@ -138,7 +138,7 @@ fn passwords_are_wrong_changed_and_removed() {
     let changed = first.change_key(Credentials::password("new"), true).unwrap();
     assert_eq!(opens(Credentials::password("right")), Err(ErrorKind::WrongPassword));
     let renewed = Repository::open(Arc::clone(&store), &Credentials::password("new")).unwrap();
-    assert_eq!(renewed.keyring().slot(), changed);
+    assert_eq!(renewed.keyring().slot(), Some(changed));
     let current: Vec<String> =
         renewed.keys().unwrap().into_iter().filter(|key| key.current).map(|key| key.label).collect();
     assert_eq!(current, ["first"], "the label stays");
@@ -149,7 +149,7 @@ fn passwords_are_wrong_changed_and_removed() {
     add_writer(&recovery, 1);
     recovery.remove_key(&changed).unwrap();
     assert_eq!(opens(Credentials::password("new")), Err(ErrorKind::WrongPassword));
-    let last = recovery.keyring().slot();
+    let last = recovery.keyring().slot().unwrap();
     let error = recovery.remove_key(&last).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     assert_eq!(recovery.remove_key(&changed).unwrap_err().kind(), ErrorKind::NotFound);
@@ -249,7 +249,7 @@ fn a_slot_of_another_repository_is_refused() {
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].object, format!("keys/{name}"));
     // In place of the own one, under either name.
-    let own = ObjectKey::of(Folder::Keys, here.keyring().slot());
+    let own = ObjectKey::of(Folder::Keys, here.keyring().slot().unwrap());
     store.delete(&own).unwrap();
     assert!(Repository::open(Arc::clone(&store), &credentials()).is_err());
     store.put(&own, &[bytes]).unwrap();

@@ -85,14 +85,33 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("remote", &["error", "https", "pack::EncodedFooter", "pack::TRAILER_BYTES", "store"]),
     ("diff", &["error", "image", "job", "manifest", "repository::Repository", "restore::read_lease"]),
+    ("copy", &["backup", "disk", "error", "image", "job", "manifest", "repository::Repository", "restore"]),
+    (
+        "grant",
+        &[
+            "error",
+            "image",
+            "index",
+            "job",
+            "keys",
+            "lease",
+            "manifest",
+            "pack",
+            "random",
+            "repository::Repository",
+            "repository::RepositoryConfig",
+            "restore::read_lease",
+            "store",
+        ],
+    ),
     ("stats", &["error", "index", "repository::Repository", "store"]),
     ("receipt", &["error", "os::host", "restore::RestoreReport"]),
     // On top.
     (
         "repository",
         &[
-            "backup", "diff", "disk", "error", "image", "index", "job", "keys", "pack", "random", "receipt", "restore",
-            "stats", "store", "verify",
+            "backup", "copy", "diff", "disk", "error", "grant", "image", "index", "job", "keys", "pack", "random",
+            "receipt", "restore", "stats", "store", "verify",
         ],
     ),
 ];

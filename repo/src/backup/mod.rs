@@ -24,6 +24,7 @@ mod survey;
 
 pub use options::{BackupOptions, ParentChoice};
 pub use plan::BackupReport;
+pub(crate) use plan::Preset;
 
 use crate::disk::Source;
 use crate::error::{Error, ErrorKind, Result};
@@ -80,7 +81,21 @@ pub(crate) fn run(
     options: &BackupOptions,
     job: &Job,
 ) -> Result<BackupReport> {
-    let mut plan = BackupPlan::new(repository, source, options)?;
+    run_plan(repository, source, BackupPlan::new(repository, source, options, None)?, job)
+}
+
+/// The same of a source that was surveyed before.
+pub(crate) fn run_preset(
+    repository: &Repository,
+    source: &dyn Source,
+    options: &BackupOptions,
+    preset: Preset,
+    job: &Job,
+) -> Result<BackupReport> {
+    run_plan(repository, source, BackupPlan::new(repository, source, options, Some(preset))?, job)
+}
+
+fn run_plan(repository: &Repository, source: &dyn Source, mut plan: BackupPlan, job: &Job) -> Result<BackupReport> {
     let room = capacity::check_before(repository, source, &plan, job)?;
     plan.warnings.extend(room);
     for warning in &plan.warnings {

@@ -74,6 +74,15 @@ impl BackupReport {
     }
 }
 
+/// What is known of a source before it is looked at: of an image that is copied.
+pub(crate) struct Preset {
+    pub survey: Survey,
+    /// When the disk was backed up first.
+    pub time: Timestamp,
+    pub raw: bool,
+    pub warnings: Vec<String>,
+}
+
 /// What was decided before anything is read.
 pub(crate) struct BackupPlan {
     pub name: String,
@@ -98,7 +107,12 @@ pub(crate) struct BackupPlan {
 }
 
 impl BackupPlan {
-    pub fn new(repository: &Repository, source: &dyn Source, options: &BackupOptions) -> Result<Self> {
+    pub fn new(
+        repository: &Repository,
+        source: &dyn Source,
+        options: &BackupOptions,
+        preset: Option<Preset>,
+    ) -> Result<Self> {
         let started = Instant::now();
         let invalid = |subject: String, why: &str| Err(Error::new(ErrorKind::InvalidInput, subject, why));
         if !valid_name(&options.name) {
@@ -111,6 +125,10 @@ impl BackupPlan {
             );
         }
         repository.config().check_may_write()?;
+        if repository.keyring().role() == Role::Grant {
+            return Err(Error::new(ErrorKind::NotAllowed, "grant", "it restores one image and adds none")
+                .advise("use a writer's key"));
+        }
         let mut warnings = Vec::new();
         let identity = source.identity();
         if !identity.mounted_read_write_at.is_empty() {
@@ -120,9 +138,13 @@ impl BackupPlan {
         }
         let map = MapOptions { drops: options.drops };
         let snapshot = Snapshot::of(source, map);
-        let survey = survey(source, map, options.raw);
-        warnings.extend(survey.layout.unclear.iter().map(|why| format!("{}: kept whole: {why}", identity.path)));
-        warnings.extend(survey.layout.volumes.iter().filter_map(VolumeInfo::warning));
+        let preset = preset.unwrap_or_else(|| {
+            let survey = survey(source, map, options.raw);
+            let unclear = survey.layout.unclear.iter().map(|why| format!("{}: kept whole: {why}", identity.path));
+            let warnings = unclear.chain(survey.layout.volumes.iter().filter_map(VolumeInfo::warning)).collect();
+            Preset { survey, time: Timestamp::now(), raw: options.raw, warnings }
+        });
+        warnings.extend(preset.warnings);
         let (image_secret, password) = match &options.image_password {
             Some(password) => {
                 let password = ImagePassword::new(password.expose(), options.fast_derivation)?;
@@ -142,13 +164,13 @@ impl BackupPlan {
             image_secret,
             password,
             parent: find_parent(repository, options)?,
-            survey,
+            survey: preset.survey,
             rescue_passes: options.rescue_passes,
             snapshot,
             map,
-            raw: options.raw,
+            raw: preset.raw,
             tags: options.tags.clone(),
-            time: Timestamp::now(),
+            time: preset.time,
             started,
             source: identity,
             sectors: (source.geometry().logical_sector_bytes, source.geometry().physical_sector_bytes),

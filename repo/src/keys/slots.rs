@@ -172,7 +172,7 @@ pub(crate) fn list_slots(store: &dyn Store, keyring: &Keyring) -> Result<Vec<Slo
                 Protection::KeyFile(_) => "key-file",
             },
             writer: header.writer,
-            current: header.slot == keyring.slot(),
+            current: Some(header.slot) == keyring.slot(),
         });
     }
     infos.sort_by_key(|info| info.created);

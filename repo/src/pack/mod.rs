@@ -8,7 +8,7 @@ mod reader;
 pub(crate) use assembler::{FinishedPack, PackAssembler};
 pub use footer::{EncodedFooter, FrameEntry, OriginEntry, PackFooter, SealedTo, TRAILER_BYTES};
 pub(crate) use origin::{Origin, OriginAllocator};
-pub(crate) use reader::{PackReader, read_encoded_footer, read_footer};
+pub(crate) use reader::{PackReader, origin_secret, read_encoded_footer, read_footer};
 
 use crate::error::{Error, ErrorKind};
 use crate::index::PackKind;

@@ -1,7 +1,7 @@
 //! Reads packs: footer first, then frames by their places.
 
 use super::origin::envelope_data;
-use super::{EncodedFooter, PackFooter, SealedTo, TRAILER_BYTES, pack_key};
+use super::{EncodedFooter, OriginEntry, PackFooter, SealedTo, TRAILER_BYTES, pack_key};
 use crate::error::{DecodeContext, Error, ErrorKind, Result};
 use crate::index::PackKind;
 use crate::keys::Keyring;
@@ -9,7 +9,7 @@ use crate::store::{ObjectKey, Store};
 use holotype_core::compress::Decompressor;
 use holotype_core::frame::{FrameKind, FrameOrigin, OpenedFrame, PackKey};
 use holotype_core::secret::Secret32;
-use holotype_core::{PackId, RepositoryId};
+use holotype_core::{DecodeError, PackId, RepositoryId};
 use std::ops::Range;
 
 /// Most footers are shorter, so one read brings trailer and footer.
@@ -65,6 +65,23 @@ pub(crate) fn read_footer(
     Ok((encoded, footer, pack_bytes))
 }
 
+/// The secret of an origin, where the keys in hand give it.
+pub(crate) fn origin_secret(keyring: &Keyring, origin: &OriginEntry) -> Result<Option<Secret32>, DecodeError> {
+    const WHAT: &str = "pack key";
+    if let Some(secret) = keyring.granted_pack_secret(&origin.salt) {
+        return Ok(Some(secret.clone()));
+    }
+    let private = match origin.sealed_to {
+        SealedTo::Content => keyring.content_private(),
+        SealedTo::Reference => keyring.reference_private(),
+    };
+    let Some(private) = private.filter(|_| origin.key_epoch == keyring.key_epoch()) else { return Ok(None) };
+    let data = envelope_data(&keyring.repository(), &origin.salt, origin.key_epoch);
+    let opened = private.open(WHAT, &data, &origin.sealed_key)?;
+    let secret = opened.as_slice().try_into().map_err(|_| DecodeError::damaged(WHAT, "it has a wrong length"))?;
+    Ok(Some(Secret32::new(secret)))
+}
+
 /// A pack whose footer was read and whose keys were opened.
 pub(crate) struct PackReader {
     key: ObjectKey,
@@ -81,22 +98,8 @@ impl PackReader {
         let key = pack_key(kind, pack);
         let mut origin_keys = Vec::new();
         for origin in &footer.origins {
-            let private = match origin.sealed_to {
-                SealedTo::Content => keyring.content_private(),
-                SealedTo::Reference => keyring.reference_private(),
-            };
-            origin_keys.push(match private {
-                Some(private) if origin.key_epoch == keyring.key_epoch() => {
-                    let data = envelope_data(&repository, &origin.salt, origin.key_epoch);
-                    let opened = private.open("pack key", &data, &origin.sealed_key).about(&key)?;
-                    let secret: [u8; 32] = opened
-                        .as_slice()
-                        .try_into()
-                        .map_err(|_| Error::new(ErrorKind::Damaged, key.to_string(), "its key has a wrong length"))?;
-                    Some(PackKey::new(&Secret32::new(secret)))
-                }
-                _ => None,
-            });
+            let secret = origin_secret(keyring, origin).about(&key)?;
+            origin_keys.push(secret.map(|secret| PackKey::new(&secret)));
         }
         let offsets = footer.frame_offsets();
         Ok(Self { key, repository, footer, offsets, origin_keys })

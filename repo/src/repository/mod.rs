@@ -14,9 +14,11 @@ pub use init::InitOptions;
 pub(crate) use pack_readers::PackReaders;
 
 use crate::backup::{self, BackupOptions, BackupReport};
+use crate::copy::{self, CopyOptions, CopyOutcome};
 use crate::diff::{self, DiffOptions, DiffReport};
 use crate::disk::{Source, Target};
 use crate::error::{Error, ErrorKind, Result};
+use crate::grant::{self, GrantReport};
 use crate::image::{Image, ImageSelector, ListedImage, OpenedImage, list_images};
 use crate::job::Job;
 use crate::keys::{self, Credentials, Keyring, NewKey, SlotInfo, open_any_slot};
@@ -28,8 +30,8 @@ use crate::store::Store;
 use crate::verify::{self, VerifyOptions, VerifyReport};
 use holotype_core::identity::IdentityKeys;
 use holotype_core::key_slot::Role;
-use holotype_core::secret::SecretBytes;
-use holotype_core::{RepositoryId, SlotId};
+use holotype_core::secret::{Secret32, SecretBytes};
+use holotype_core::{RepositoryId, SlotId, WriterId};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +45,8 @@ pub struct Repository {
     /// With everything taken in, of a store that can be asked.
     whole_catalog: OnceLock<Catalog>,
     pack_readers: PackReaders,
+    /// The one image of a grant.
+    granted: Option<OpenedImage>,
 }
 
 impl std::fmt::Debug for Repository {
@@ -92,7 +96,41 @@ impl Repository {
             catalog: OnceLock::new(),
             whole_catalog: OnceLock::new(),
             pack_readers,
+            granted: None,
         }
+    }
+
+    /// Opens a repository with a grant: its one image can be shown and restored, by the machine whose key has this seed.
+    ///
+    /// # Errors
+    /// `NotAllowed` where the grant is for another machine or repository, `NoSuchImage` where its image is gone,
+    /// `Damaged`, and those of [`Repository::open`].
+    pub fn open_granted(
+        store: Arc<dyn Store>,
+        grant: &[u8],
+        machine_seed: &Secret32,
+        cache_root: Option<&Path>,
+    ) -> Result<Self> {
+        let config = RepositoryConfig::read(&*store)?;
+        let (keyring, image) = grant::open(&*store, &config, grant, machine_seed)?;
+        let mut repository = Self::assemble(store, config, keyring, cache_root);
+        repository.granted = Some(image);
+        Ok(repository)
+    }
+
+    /// Makes a grant: the keys of one image, wrapped to a machine's own key.
+    ///
+    /// # Errors
+    /// `NotAllowed` where the key in hand is not full, `NoSuchImage`, `WrongPassword` where the image has a password of
+    /// its own, `InvalidInput` for a key that is none, `Damaged`, `Cancelled`.
+    pub fn grant(
+        &self,
+        image: impl Into<ImageSelector>,
+        image_password: Option<&SecretBytes>,
+        machine: &WriterId,
+        job: &Job,
+    ) -> Result<GrantReport> {
+        grant::make(self, &image.into(), image_password, machine, job)
     }
 
     /// Makes a repository in an empty store. See [`InitOptions`].
@@ -172,6 +210,21 @@ impl Repository {
         backup::run(self, source, options, job)
     }
 
+    /// Copies an image into another repository, with that one's keys; chunks that it has are not stored again. Name, time,
+    /// disk and layout stay. Cancelled or killed, it leaves what a backup leaves.
+    ///
+    /// # Errors
+    /// Those of [`Repository::restore`] here and of [`Repository::backup`] there; `InvalidInput` where both are the same.
+    pub fn copy_image(
+        &self,
+        image: impl Into<ImageSelector>,
+        to: &Repository,
+        options: &CopyOptions,
+        job: &Job,
+    ) -> Result<CopyOutcome> {
+        copy::run(self, &image.into(), to, options, job)
+    }
+
     /// Writes an image to a target. Password and image are checked before the target is touched.
     ///
     /// # Errors
@@ -229,6 +282,9 @@ impl Repository {
     }
 
     pub(crate) fn listed_images(&self) -> Result<(Vec<ListedImage>, Vec<Error>)> {
+        if let Some(OpenedImage { id, summary, record, .. }) = self.granted.clone() {
+            return Ok((vec![ListedImage { id, record, summary }], Vec::new()));
+        }
         list_images(&*self.store, &self.keyring)
     }
 
@@ -241,6 +297,9 @@ impl Repository {
     }
 
     pub(crate) fn open_listed(&self, image: &ListedImage, password: Option<&SecretBytes>) -> Result<OpenedImage> {
+        if let Some(granted) = &self.granted {
+            return Ok(granted.clone());
+        }
         let password = password.map(SecretBytes::expose);
         let detail = image.record.open_detail(&self.keyring, image.summary.protected, password)?;
         Ok(OpenedImage { id: image.id, summary: image.summary.clone(), detail, record: image.record.clone() })
@@ -295,7 +354,7 @@ impl Repository {
         let secrets = match new.role {
             Role::Full => full,
             Role::Writer => self.keyring.writer_secrets(random::secret()?),
-            Role::Other(_) => {
+            Role::Grant | Role::Other(_) => {
                 return Err(Error::new(ErrorKind::InvalidInput, "key", "its role is neither full nor writer"));
             }
         };
@@ -327,7 +386,7 @@ impl Repository {
     /// Those of [`Repository::add_key`].
     pub fn change_key(&self, credentials: Credentials, fast_derivation: bool) -> Result<SlotId> {
         let full = self.keyring.full_secrets("change keys")?;
-        let old = self.keyring.slot();
+        let old = self.keyring.slot().ok_or_else(|| Error::new(ErrorKind::NotAllowed, "key", "it is in no slot"))?;
         let label = self.keys()?.into_iter().find(|key| key.slot == old).map_or_else(String::new, |key| key.label);
         let new = NewKey { fast_derivation, ..NewKey::new(Role::Full, label, credentials) };
         let (epoch, root) = (self.keyring.key_epoch(), self.keyring.signing());

@@ -58,14 +58,19 @@ pub struct Enrolled {
     pub expires_ms: i64,
 }
 
+/// What a machine shows of itself, checked. But for the key, it may lie.
+pub(super) struct Shown {
+    pub public_key: String,
+    pub smbios_uuid: Option<String>,
+    pub serial: Option<String>,
+    pub macs: Vec<String>,
+}
+
 /// What was checked of a request.
 struct Wish {
     code_hash: [u8; 32],
     name: String,
-    public_key: String,
-    smbios_uuid: Option<String>,
-    serial: Option<String>,
-    macs: Vec<String>,
+    shown: Shown,
     address: IpAddr,
     now_ms: i64,
 }
@@ -142,26 +147,45 @@ fn check(request: EnrolRequest, address: IpAddr, now_ms: i64) -> Result<Wish> {
     let key = key.ok_or_else(|| invalid("public_key has to be 64 lower-case hexadecimal digits"))?;
     let signature = hex(&request.signature);
     let signature = signature.ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
-    if request.macs.len() > MAX_MACS {
-        return Err(invalid("macs: there are too many"));
-    }
-    let macs = request.macs.iter().map(|mac| normal_mac(mac)).collect::<Option<_>>();
-    let macs = macs.ok_or_else(|| invalid("macs have to be of the form 00:11:22:33:44:55"))?;
-    let smbios_uuid =
-        request.smbios_uuid.as_deref().map(|uuid| normal_uuid(uuid).ok_or_else(|| invalid("smbios_uuid is none")));
+    let shown = shown(request.public_key, request.smbios_uuid, request.serial, &request.macs)?;
     let code = machine_proof::normal_code(request.code.expose()).ok_or_else(refused)?;
     let message = machine_proof::enrolment_message(&code, &key);
     signature::verify("enrolment", &key, signature::MACHINE_ENROLMENT, &message, &signature).map_err(|_| refused())?;
-    Ok(Wish {
-        code_hash: hash_of(&code),
-        name: request.name.into(),
-        public_key: request.public_key,
-        smbios_uuid: smbios_uuid.transpose()?,
-        serial: request.serial.map(String::from),
-        macs,
-        address,
-        now_ms,
-    })
+    Ok(Wish { code_hash: hash_of(&code), name: request.name.into(), shown, address, now_ms })
+}
+
+/// Checks what a machine shows of itself.
+pub(super) fn shown(
+    public_key: String,
+    smbios_uuid: Option<String>,
+    serial: Option<Name>,
+    macs: &[String],
+) -> Result<Shown> {
+    let invalid = |why: &str| ApiError::new(Code::InvalidRequest, why);
+    if macs.len() > MAX_MACS {
+        return Err(invalid("macs: there are too many"));
+    }
+    let macs = macs.iter().map(|mac| normal_mac(mac)).collect::<Option<_>>();
+    let macs = macs.ok_or_else(|| invalid("macs have to be of the form 00:11:22:33:44:55"))?;
+    let smbios_uuid = smbios_uuid.map(|uuid| normal_uuid(&uuid).ok_or_else(|| invalid("smbios_uuid is none")));
+    Ok(Shown { public_key, smbios_uuid: smbios_uuid.transpose()?, serial: serial.map(String::from), macs })
+}
+
+/// Makes this the machine's key and ends what was given to the key before.
+pub(super) fn take_key(transaction: &Transaction<'_>, machine: &str, shown: &Shown, now_ms: i64) -> Result<()> {
+    transaction.execute(
+        "UPDATE machines SET public_key = ?2, smbios_uuid = coalesce(?3, smbios_uuid), serial = coalesce(?4, serial),
+         seen_ms = ?5 WHERE id = ?1",
+        params![machine, shown.public_key, shown.smbios_uuid, shown.serial, now_ms],
+    )?;
+    let sql = "UPDATE tokens SET revoked_ms = ?2 WHERE machine = ?1 AND revoked_ms IS NULL";
+    transaction.execute(sql, params![machine, now_ms])?;
+    transaction.execute("DELETE FROM machine_addresses WHERE machine = ?1 AND kind = 'mac'", [machine])?;
+    for mac in &shown.macs {
+        let sql = "INSERT OR IGNORE INTO machine_addresses (machine, kind, address) VALUES (?1, 'mac', ?2)";
+        transaction.execute(sql, [machine, mac.as_str()])?;
+    }
+    Ok(())
 }
 
 /// The outer error rolls back, the code stays good then; the inner one is a guess, which is noted.
@@ -174,18 +198,7 @@ fn enrol_in(transaction: &Transaction<'_>, audit: &mut Audit, wish: &Wish) -> Re
     }
     transaction.execute("UPDATE enrolment_codes SET used_ms = ?2 WHERE id = ?1", params![code.id, wish.now_ms])?;
     let machine = machine_of(transaction, &code, wish)?;
-    transaction.execute(
-        "UPDATE machines SET public_key = ?2, smbios_uuid = coalesce(?3, smbios_uuid), serial = coalesce(?4, serial),
-         seen_ms = ?5 WHERE id = ?1",
-        params![machine, wish.public_key, wish.smbios_uuid, wish.serial, wish.now_ms],
-    )?;
-    let sql = "UPDATE tokens SET revoked_ms = ?2 WHERE machine = ?1 AND revoked_ms IS NULL";
-    transaction.execute(sql, params![machine, wish.now_ms])?;
-    transaction.execute("DELETE FROM machine_addresses WHERE machine = ?1 AND kind = 'mac'", [&machine])?;
-    for mac in &wish.macs {
-        let sql = "INSERT OR IGNORE INTO machine_addresses (machine, kind, address) VALUES (?1, 'mac', ?2)";
-        transaction.execute(sql, [&machine, mac])?;
-    }
+    take_key(transaction, &machine, &wish.shown, wish.now_ms)?;
     if let Some(repository) = &code.repository {
         transaction.execute(
             "INSERT INTO machine_repositories (machine, repository) VALUES (?1, ?2)
@@ -229,7 +242,7 @@ fn find_code(transaction: &Transaction<'_>, wish: &Wish) -> Result<Option<CodeRo
 fn machine_of(transaction: &Transaction<'_>, code: &CodeRow, wish: &Wish) -> Result<String> {
     let sql = "SELECT id, organisation FROM machines WHERE public_key = ?1";
     let has_key: Option<(String, String)> =
-        transaction.query_row(sql, [&wish.public_key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        transaction.query_row(sql, [&wish.shown.public_key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match (&code.machine, has_key) {
         // Who holds the key knows already that it is in use; nobody else gets here.
         (_, Some((_, organisation))) if organisation != code.organisation => {

@@ -5,9 +5,12 @@
 //! ```
 
 mod audit;
+mod claim_list;
+mod claims;
 mod enrolment;
 mod enrolment_codes;
 mod first_start;
+mod grant_keys;
 mod grants;
 mod guesses;
 mod machine_rights;
@@ -27,6 +30,7 @@ pub(crate) use users::{User, insert as insert_user};
 
 use crate::state::AppState;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +49,7 @@ pub struct Accounts {
     wrong_guesses: guesses::Buckets<IpAddr>,
     wrong_tokens: guesses::Buckets<IpAddr>,
     noted_refusals: guesses::Buckets<IpAddr>,
+    refuses_unknown_machines: AtomicBool,
 }
 
 impl Default for Accounts {
@@ -57,6 +62,7 @@ impl Default for Accounts {
             wrong_guesses: buckets(WRONG_GUESSES),
             wrong_tokens: buckets(WRONG_TOKENS),
             noted_refusals: buckets(NOTED_REFUSALS),
+            refuses_unknown_machines: AtomicBool::new(false),
         }
     }
 }
@@ -65,6 +71,16 @@ impl Accounts {
     /// To be called after anything that ends tokens, as when a machine is deleted: each is read anew.
     pub fn forget_tokens(&self) {
         self.tokens.forget();
+    }
+
+    /// Whether a machine that nobody knows may ask to be approved.
+    pub fn takes_unknown_machines(&self) -> bool {
+        !self.refuses_unknown_machines.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn take_unknown_machines(&self, takes: bool) {
+        self.refuses_unknown_machines.store(!takes, Ordering::Relaxed);
     }
 }
 
@@ -84,8 +100,14 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(enrolment_codes::delete))
         .routes(routes!(enrolment::enrol))
         .routes(routes!(machine_sessions::open))
+        .routes(routes!(claims::claim))
+        .routes(routes!(claim_list::list))
+        .routes(routes!(claim_list::approve))
+        .routes(routes!(claim_list::refuse))
         .routes(routes!(machine_rights::list))
         .routes(routes!(machine_rights::get, machine_rights::put, machine_rights::delete))
         .routes(routes!(grants::list, grants::create))
         .routes(routes!(grants::delete))
+        .routes(routes!(grant_keys::put))
+        .routes(routes!(grant_keys::get))
 }

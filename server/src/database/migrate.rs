@@ -4,7 +4,7 @@ use crate::error::{ApiError, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Step n brings a database from version n to n + 1. Steps are never changed, only added.
-const STEPS: &[&str] = &[include_str!("schema_1.sql")];
+const STEPS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// The newest version that this program knows.
 pub const NEWEST_VERSION: u32 = STEPS.len() as u32;
