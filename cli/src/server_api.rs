@@ -105,6 +105,11 @@ impl ServerApi {
         self.answer(Method::PUT, path, Some(body))
     }
 
+    /// Puts bytes; the answer does not matter where it is good.
+    pub fn put_bytes(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.answer_to::<Value>(Method::PUT, path, Some(("application/octet-stream", bytes))).map(drop)
+    }
+
     /// Changes what is at `path` to what `body` says.
     pub fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
         self.answer(Method::PATCH, path, Some(body))
@@ -121,16 +126,19 @@ impl ServerApi {
     }
 
     fn answer<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let Some(body) = body else { return self.answer_to(method, path, None) };
+        serde_json::to_writer(&mut *bytes, body)
+            .map_err(|error| Failure::failed("no-such-server", format!("{path}: could not ask: {error}")))?;
+        self.answer_to(method, path, Some(("application/json", &bytes)))
+    }
+
+    fn answer_to<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<(&str, &[u8])>) -> Result<T> {
         let subject = format!("{}{PREFIX}{path}", self.client.origin());
         let refuse = |why: String| Failure::failed("no-such-server", format!("{subject}: {why}"));
-        let mut request = Request::builder().method(method).uri(format!("{PREFIX}{path}"));
-        let mut bytes = Zeroizing::new(Vec::new());
-        if let Some(body) = body {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            serde_json::to_writer(&mut *bytes, body).map_err(|error| refuse(format!("could not ask: {error}")))?;
-        }
-        let response = if body.is_some() {
-            let request = request.body(bytes.as_slice());
+        let request = Request::builder().method(method).uri(format!("{PREFIX}{path}"));
+        let response = if let Some((kind, bytes)) = body {
+            let request = request.header(header::CONTENT_TYPE, kind).body(bytes);
             self.client.send(request.map_err(|error| Failure::usage(format!("{subject}: {error}")))?)?
         } else {
             self.client.send(request.body(()).map_err(|error| Failure::usage(format!("{subject}: {error}")))?)?

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn fingerprints_are_short_and_differ() {
         let fingerprint = fingerprint(&WriterId([9; 32]));
-        assert_eq!(fingerprint, "PLACEHOLDER");
+        assert_eq!(fingerprint, "FA31-QBAS-6ZFG");
         assert_ne!(fingerprint, super::fingerprint(&WriterId([8; 32])));
     }
 

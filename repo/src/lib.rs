@@ -35,7 +35,7 @@ pub use backup::{BackupOptions, BackupReport, ParentChoice};
 pub use copy::{CopyOptions, CopyOutcome};
 pub use diff::{DiffOptions, DiffReport};
 pub use error::{Error, ErrorKind, Result};
-pub use grant::GrantReport;
+pub use grant::PreparedGrant;
 pub use holotype_core as core;
 pub use image::{Image, ImageSelector};
 pub use job::{CancelToken, Event, Job};

@@ -22,6 +22,10 @@ fn machine(number: u8) -> WriterId {
     Signing::from_seed(&seed(number)).writer()
 }
 
+fn grant(repository: &Repository, image: ImageId) -> Vec<u8> {
+    repository.prepare_grant(image, None, &Job::new()).unwrap().for_machine(&machine(1)).unwrap()
+}
+
 fn with_two_images() -> (Arc<MemoryStore>, Repository, [ImageId; 2], [Vec<u8>; 2]) {
     let store = Arc::new(MemoryStore::new());
     let repository = Repository::init(Arc::clone(&store), &init_options()).unwrap();
@@ -42,21 +46,22 @@ fn restored(repository: &Repository, image: ImageId, bytes: usize) -> Result<Vec
 #[test]
 fn a_machine_restores_the_granted_image_and_nothing_else() {
     let (store, full, images, disks) = with_two_images();
-    let report = full.grant(images[1], None, &machine(1), &Job::new()).unwrap();
-    assert_eq!((report.image, report.machine), (images[1], machine(1)));
-    assert!(report.packs > 1, "{report:?}");
-    let record = GrantRecord::decode(&report.grant).unwrap();
+    let prepared = full.prepare_grant(images[1], None, &Job::new()).unwrap();
+    assert_eq!(prepared.image(), images[1]);
+    assert!(prepared.packs() > 1, "{}", prepared.packs());
+    let grant = prepared.for_machine(&machine(1)).unwrap();
+    let record = GrantRecord::decode(&grant).unwrap();
     assert_eq!((record.image, record.root), (images[1], full.keyring().root()));
 
     let shared: Arc<dyn Store> = store.clone();
-    let granted = Repository::open_granted(Arc::clone(&shared), &report.grant, &seed(1), None).unwrap();
+    let granted = Repository::open_granted(Arc::clone(&shared), &grant, &seed(1), None).unwrap();
     let names: Vec<ImageId> = granted.images().unwrap().iter().map(|image| image.image).collect();
     assert_eq!(names, [images[1]]);
     assert!(same_used(&restored(&granted, images[1], disks[1].len()).unwrap(), &disks[1]));
     assert_eq!(granted.show(images[1], None).unwrap().name, "disk");
     assert_eq!(restored(&granted, images[0], disks[0].len()).unwrap_err().kind(), ErrorKind::NoSuchImage);
     assert!(granted.verify(&VerifyOptions::structure(), &Job::new()).is_err());
-    assert!(granted.grant(images[1], None, &machine(2), &Job::new()).is_err());
+    assert!(granted.prepare_grant(images[1], None, &Job::new()).is_err());
     let disk = MemoryDisk::new(disks[0].clone());
     assert_eq!(granted.backup(&disk, &options("x"), &Job::new()).unwrap_err().kind(), ErrorKind::NotAllowed);
     let error = |outcome: Result<()>| outcome.unwrap_err().kind();
@@ -67,8 +72,8 @@ fn a_machine_restores_the_granted_image_and_nothing_else() {
 #[test]
 fn its_receipt_is_signed_by_the_machine() {
     let (store, full, images, disks) = with_two_images();
-    let report = full.grant(images[0], None, &machine(1), &Job::new()).unwrap();
-    let granted = Repository::open_granted(store, &report.grant, &seed(1), None).unwrap();
+    let grant = grant(&full, images[0]);
+    let granted = Repository::open_granted(store, &grant, &seed(1), None).unwrap();
     let target = MemoryDisk::new(vec![0; disks[0].len()]);
     let report = granted.restore(images[0], &target, &RestoreOptions::default(), &Job::new()).unwrap();
     let receipt = Receipt::check(&granted.receipt(&report)).unwrap();
@@ -78,7 +83,7 @@ fn its_receipt_is_signed_by_the_machine() {
 #[test]
 fn a_grant_is_for_one_machine_and_one_repository() {
     let (store, full, images, _) = with_two_images();
-    let grant = full.grant(images[0], None, &machine(1), &Job::new()).unwrap().grant;
+    let grant = grant(&full, images[0]);
     let shared: Arc<dyn Store> = store;
     let refused = |store: &Arc<dyn Store>, grant: &[u8], number: u8| {
         Repository::open_granted(Arc::clone(store), grant, &seed(number), None).unwrap_err().kind()
@@ -98,16 +103,17 @@ fn a_grant_is_for_one_machine_and_one_repository() {
     let stranger = Repository::init(MemoryStore::new(), &init_options()).unwrap();
     let data = disk(3, 300_000);
     let image = stranger.backup(&MemoryDisk::new(data), &options("x"), &Job::new()).unwrap().image.unwrap();
-    let foreign = stranger.grant(image, None, &machine(1), &Job::new()).unwrap().grant;
+    let foreign = self::grant(&stranger, image);
     assert_eq!(refused(&shared, &foreign, 1), ErrorKind::NotAllowed);
     let weak = WriterId([0; 32]);
-    assert_eq!(full.grant(images[0], None, &weak, &Job::new()).unwrap_err().kind(), ErrorKind::InvalidInput);
+    let prepared = full.prepare_grant(images[0], None, &Job::new()).unwrap();
+    assert_eq!(prepared.for_machine(&weak).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
 fn the_image_of_a_grant_may_be_gone() {
     let (store, full, images, _) = with_two_images();
-    let grant = full.grant(images[0], None, &machine(1), &Job::new()).unwrap().grant;
+    let grant = grant(&full, images[0]);
     store.delete(&ObjectKey::of(Folder::Images, images[0])).unwrap();
     let error = Repository::open_granted(store, &grant, &seed(1), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchImage);
@@ -120,8 +126,9 @@ fn an_image_with_a_password_is_granted_by_who_knows_it() {
     let (data, password) = (disk(4, 600_000), SecretBytes::new(b"its own".to_vec()));
     let protected = BackupOptions { image_password: Some(password.clone()), fast_derivation: true, ..options("disk") };
     let image = full.backup(&MemoryDisk::new(data.clone()), &protected, &Job::new()).unwrap().image.unwrap();
-    assert_eq!(full.grant(image, None, &machine(1), &Job::new()).unwrap_err().kind(), ErrorKind::WrongPassword);
-    let grant = full.grant(image, Some(&password), &machine(1), &Job::new()).unwrap().grant;
+    assert_eq!(full.prepare_grant(image, None, &Job::new()).unwrap_err().kind(), ErrorKind::WrongPassword);
+    let prepared = full.prepare_grant(image, Some(&password), &Job::new()).unwrap();
+    let grant = prepared.for_machine(&machine(1)).unwrap();
     let granted = Repository::open_granted(store, &grant, &seed(1), None).unwrap();
     assert_eq!(restored(&granted, image, data.len()).unwrap(), data);
 }

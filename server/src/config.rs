@@ -34,6 +34,19 @@ pub struct Config {
     pub stop_within: Duration,
     /// A file with the token that `/metrics` wants; without one it answers this host alone.
     pub metrics_token_file: Option<PathBuf>,
+    /// What becomes of machines that nobody knows.
+    pub unknown_machines: UnknownMachines,
+}
+
+/// What becomes of machines that ask to be enrolled and that nobody knows by their addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownMachines {
+    /// An operator is asked.
+    #[default]
+    Ask,
+    /// They are refused.
+    Refuse,
 }
 
 /// The file's keys; all are optional.
@@ -58,6 +71,8 @@ pub struct ConfigFile {
     pub stop_within_seconds: Option<u64>,
     /// A file with the token that `/metrics` wants.
     pub metrics_token_file: Option<PathBuf>,
+    /// `ask` an operator about machines that nobody knows, or `refuse` them.
+    pub unknown_machines: Option<UnknownMachines>,
 }
 
 impl ConfigFile {
@@ -98,6 +113,7 @@ impl ConfigFile {
             max_connections_per_address: self.max_connections_per_address.unwrap_or(DEFAULT_CONNECTIONS_PER_ADDRESS),
             stop_within: Duration::from_secs(self.stop_within_seconds.unwrap_or(DEFAULT_STOP_WITHIN_SECONDS)),
             metrics_token_file: self.metrics_token_file,
+            unknown_machines: self.unknown_machines.unwrap_or_default(),
         })
     }
 }

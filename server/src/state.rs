@@ -2,7 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
-use crate::config::{Config, DEFAULT_FLOOR_BYTES};
+use crate::config::{Config, DEFAULT_FLOOR_BYTES, UnknownMachines};
 use crate::database::Database;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -74,7 +74,10 @@ impl AppState {
             }
         };
         let clock = Clock::system();
-        Ok(Self::assemble(config.data_dir.clone(), database, clock, metrics_token, config.floor_bytes, stopping))
+        let state =
+            Self::assemble(config.data_dir.clone(), database, clock, metrics_token, config.floor_bytes, stopping);
+        state.accounts.take_unknown_machines(config.unknown_machines == UnknownMachines::Ask);
+        Ok(state)
     }
 
     fn assemble(

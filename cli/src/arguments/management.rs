@@ -1,6 +1,8 @@
 //! `holotype machine`, `group`, `storage`, `image`, `task`, `event`: what a server manages.
 
 use clap::{Args, Subcommand, ValueEnum};
+use holotype_repo::ImageSelector;
+use std::path::PathBuf;
 
 /// What is to be done with machines.
 #[derive(Debug, Subcommand)]
@@ -42,16 +44,15 @@ pub enum MachineAction {
     /// Show or set what a machine may do in repositories
     Rights(RightsArguments),
     /// Let a machine restore an image that another one added; its right has to be `granted`
-    Grant {
-        /// Its name or id
-        machine: String,
-        /// Name of the repository
-        repository: String,
-        /// The image's id, all of it
-        image: String,
-        /// How many days [default: for ever]
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3660))]
-        days: Option<u64>,
+    Grant(GrantArguments),
+    /// List the machines that showed a key without a code and wait to be approved
+    Claims,
+    /// Approve a machine that waits: the key it showed becomes its key
+    Approve(ApproveArguments),
+    /// Refuse a machine that waits
+    Refuse {
+        /// What its screen shows, as ABCD-EFGH-JKMN
+        fingerprint: String,
     },
     /// List the images that are granted to a machine
     Grants {
@@ -218,15 +219,8 @@ pub enum ImageAction {
 pub enum TaskAction {
     /// Have machines backed up
     Backup(NewTask),
-    /// Have an image restored
-    Restore {
-        /// Which image
-        #[arg(long)]
-        image: String,
-        /// For whom, and when
-        #[command(flatten)]
-        task: NewTask,
-    },
+    /// Have an image restored: its keys are sealed to each machine's own key, for which the password is asked
+    Restore(RestoreTask),
     /// List tasks, the newest first
     List,
     /// Show a task and its runs
@@ -290,4 +284,64 @@ pub enum EventAction {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
+}
+
+/// Which image whom is granted.
+#[derive(Debug, Args)]
+pub struct GrantArguments {
+    /// Name or id of the machine
+    pub machine: String,
+    /// Name of the repository
+    pub repository: String,
+    /// The image's id, all of it; with --keys also NAME or NAME@TIME
+    pub image: ImageSelector,
+    /// How many days [default: for ever]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3660))]
+    pub days: Option<u64>,
+    /// Seal the image's keys to the machine's own key too, so that it restores without a password; asks for the password
+    #[arg(long)]
+    pub keys: bool,
+    /// File whose first line is the image's own password
+    #[arg(long, value_name = "FILE", requires = "keys")]
+    pub image_password_file: Option<PathBuf>,
+}
+
+/// Which machine that waits is approved.
+#[derive(Debug, Args)]
+pub struct ApproveArguments {
+    /// What its screen shows, as ABCD-EFGH-JKMN
+    pub fingerprint: String,
+    /// Name or id of the machine that it is [default: the one with its addresses, or a new one]
+    #[arg(long, conflicts_with = "name")]
+    pub machine: Option<String>,
+    /// Name of the new machine that it becomes
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Repository where it may add images and restore its own
+    #[arg(long)]
+    pub repository: Option<String>,
+    /// Name or id of the group that it joins
+    #[arg(long)]
+    pub group: Option<String>,
+}
+
+/// Which image is restored, for whom, and when.
+#[derive(Debug, Args)]
+pub struct RestoreTask {
+    /// NAME (its newest), NAME@TIME (the newest by then), or an id; with --no-keys the whole id
+    #[arg(long)]
+    pub image: ImageSelector,
+    /// For whom, and when
+    #[command(flatten)]
+    pub task: NewTask,
+    /// Grant no keys: somebody gives the password at each machine, or they were granted before
+    #[arg(long)]
+    pub no_keys: bool,
+    /// Follow it to its end, and approve machines of the task that show a new key meanwhile, as those booted over the
+    /// network do; told apart by their addresses, so for networks one trusts
+    #[arg(long, conflicts_with_all = ["no_keys", "at", "rule"])]
+    pub approve: bool,
+    /// File whose first line is the image's own password
+    #[arg(long, value_name = "FILE", conflicts_with = "no_keys")]
+    pub image_password_file: Option<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod copy;
 mod key;
 mod management;
 mod repository;
@@ -13,10 +14,11 @@ pub use accounts::{
     CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
 };
 pub use backup::{BackupArguments, DropName};
+pub use copy::CopyArguments;
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
-    EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, RestoreRight, RightsArguments,
-    StorageAction, StorageKind, TaskAction,
+    ApproveArguments, EventAction, GrantArguments, GroupAction, ImageAction, MachineAction, Member, MemberAction,
+    NewTask, RestoreRight, RestoreTask, RightsArguments, StorageAction, StorageKind, TaskAction,
 };
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{
@@ -63,7 +65,7 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArguments {
     /// Directory of the repository, or https://HOST:PORT/NAME of one on a server
@@ -119,6 +121,8 @@ pub enum Command {
     Diff(DiffArguments),
     /// Write an image to a disk, a file or standard output
     Restore(RestoreArguments),
+    /// Copy images into another repository
+    Copy(CopyArguments),
     /// Check what a restore signed
     #[command(subcommand)]
     Receipt(ReceiptAction),

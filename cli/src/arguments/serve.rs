@@ -40,6 +40,9 @@ pub struct ServeArguments {
     /// File with the token that /metrics wants; without it, /metrics answers this host alone
     #[arg(long, value_name = "FILE")]
     pub metrics_token_file: Option<PathBuf>,
+    /// Refuse machines that ask to be enrolled and that nobody knows; without it, an operator is asked
+    #[arg(long)]
+    pub refuse_unknown_machines: bool,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,

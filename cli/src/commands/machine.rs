@@ -1,7 +1,7 @@
 //! `holotype machine`.
 
-use super::machine_rights;
 use super::management::{id, query, text, time};
+use super::{claims, machine_rights};
 use crate::arguments::{GlobalArguments, MachineAction};
 use crate::exit::{Exit, Failure, Result};
 use crate::machine_parts::MachineParts;
@@ -33,9 +33,10 @@ pub fn run(global: &GlobalArguments, action: &MachineAction) -> Result {
             told(global, &json!({ "name": machine }), "removed")
         }
         MachineAction::Rights(arguments) => machine_rights::rights(global, &api, arguments),
-        MachineAction::Grant { machine, repository, image, days } => {
-            machine_rights::grant(global, &api, machine, repository, image, *days)
-        }
+        MachineAction::Grant(arguments) => machine_rights::grant(global, &api, arguments),
+        MachineAction::Claims => claims::list(global, &api),
+        MachineAction::Approve(arguments) => claims::approve(global, &api, arguments),
+        MachineAction::Refuse { fingerprint } => claims::refuse(global, &api, fingerprint),
         MachineAction::Grants { machine } => machine_rights::grants(global, &api, machine),
         MachineAction::RevokeGrant { machine, repository, image } => {
             machine_rights::revoke_grant(global, &api, machine, repository, image)

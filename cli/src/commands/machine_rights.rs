@@ -1,8 +1,9 @@
 //! `holotype machine rights`, `grant`, `grants`, `revoke-grant`.
 
+use super::grant_keys::{Given, GrantKeys};
 use super::machine::path;
 use super::management::{text, time};
-use crate::arguments::{GlobalArguments, RestoreRight, RightsArguments};
+use crate::arguments::{GlobalArguments, GrantArguments, RestoreRight, RightsArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Table};
 use crate::server_api::{ServerApi, escape};
@@ -53,18 +54,23 @@ fn show(global: &GlobalArguments, rights: Vec<Value>) -> Result {
 }
 
 /// Grants an image to a machine. The grant counts where the machine's right is `granted`.
-pub fn grant(
-    global: &GlobalArguments,
-    api: &ServerApi,
-    machine: &str,
-    repository: &str,
-    image: &str,
-    days: Option<u64>,
-) -> Result {
+pub fn grant(global: &GlobalArguments, api: &ServerApi, arguments: &GrantArguments) -> Result {
+    let GrantArguments { machine, repository, image, days, .. } = arguments;
     let machine = path(api, machine)?;
+    let keys = match arguments.keys {
+        true => Some(GrantKeys::collect(global, repository, image, arguments.image_password_file.as_deref())?),
+        false => None,
+    };
+    let image = keys.as_ref().map_or_else(|| image.to_string(), GrantKeys::image);
     let body =
         json!({ "repository": repository, "image": image, "expires_in_seconds": days.map(|days| days * 86_400) });
     let granted: Value = api.post(&format!("{machine}/grants"), &body)?;
+    if let Some(keys) = keys
+        && keys.give(api, &api.get(&machine)?)? == Given::NoKey
+    {
+        let why = "it has no key of its own yet; enrol or approve it first";
+        return Err(Failure::failed("no-key", format!("machine {}: {why}", arguments.machine)));
+    }
     let counts = match api.get::<Value>(&format!("{machine}/repositories/{}", escape(repository))) {
         Ok(rights) => matches!(text(&rights, "may_restore"), "granted" | "all"),
         Err(failure) if failure.kind() == "not-found" => false,

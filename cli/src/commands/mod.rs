@@ -2,10 +2,13 @@
 
 mod accounts;
 mod backup;
+mod claims;
+mod copy;
 mod demo;
 mod diff;
 mod disks;
 mod enrol;
+mod grant_keys;
 mod group;
 mod images;
 mod init;
@@ -15,6 +18,7 @@ mod machine_rights;
 mod management;
 mod receipt;
 mod restore;
+mod roll_out;
 mod serve;
 mod server;
 mod server_lists;
@@ -37,6 +41,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Show(arguments) => images::show(global, &arguments),
         Command::Diff(arguments) => diff::run(global, &arguments),
         Command::Restore(arguments) => restore::run(global, &arguments),
+        Command::Copy(arguments) => copy::run(global, &arguments),
         Command::Receipt(action) => receipt::run(global, &action),
         Command::Verify(arguments) => verify::run(global, &arguments),
         Command::RebuildIndex => stats::rebuild_index(global),

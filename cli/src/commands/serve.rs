@@ -2,7 +2,7 @@
 
 use crate::arguments::ServeArguments;
 use crate::exit::{Exit, Failure, Result};
-use holotype_server::config::ConfigFile;
+use holotype_server::config::{ConfigFile, UnknownMachines};
 use holotype_server::serve::{Running, StartError, serve};
 use holotype_server::state::AppState;
 use std::path::Path;
@@ -44,6 +44,10 @@ fn with_flags(file: ConfigFile, arguments: &ServeArguments) -> ConfigFile {
         key: arguments.key.clone().or(file.key),
         floor_bytes: arguments.floor_bytes.or(file.floor_bytes),
         metrics_token_file: arguments.metrics_token_file.clone().or(file.metrics_token_file),
+        unknown_machines: match arguments.refuse_unknown_machines {
+            true => Some(UnknownMachines::Refuse),
+            false => file.unknown_machines,
+        },
         ..file
     }
 }

@@ -1,7 +1,8 @@
 //! `holotype task`.
 
 use super::management::{id, text, time};
-use crate::arguments::{GlobalArguments, NewTask, TaskAction};
+use super::roll_out::{approve_until_done, give_keys};
+use crate::arguments::{GlobalArguments, NewTask, RestoreTask, TaskAction};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Table};
 use crate::server_api::ServerApi;
@@ -16,8 +17,8 @@ const MAX_LINE_BYTES: u64 = 1 << 20;
 pub fn run(global: &GlobalArguments, action: &TaskAction) -> Result {
     let api = ServerApi::open(global)?;
     match action {
-        TaskAction::Backup(task) => create(global, &api, "backup", task, None),
-        TaskAction::Restore { image, task } => create(global, &api, "restore", task, Some(image)),
+        TaskAction::Backup(task) => told(global, &create(&api, "backup", task, None)?, "made"),
+        TaskAction::Restore(restore) => roll_out(global, &api, restore),
         TaskAction::List => list(global, &api),
         TaskAction::Show { task } => show(global, &api, &find(&api, task)?),
         TaskAction::Cancel { task } => {
@@ -41,7 +42,25 @@ fn told(global: &GlobalArguments, task: &Value, what: &str) -> Result {
     Ok(Exit::Done)
 }
 
-fn create(global: &GlobalArguments, api: &ServerApi, action: &str, new: &NewTask, image: Option<&str>) -> Result {
+/// Makes a task that restores, after the machines were given the keys for it.
+fn roll_out(global: &GlobalArguments, api: &ServerApi, restore: &RestoreTask) -> Result {
+    if restore.no_keys {
+        let image = restore.image.to_string();
+        return told(global, &create(api, "restore", &restore.task, Some(&image))?, "made");
+    }
+    let keys = give_keys(global, api, restore)?;
+    let task = create(api, "restore", &restore.task, Some(&keys.image()))?;
+    if !restore.approve {
+        return told(global, &task, "made");
+    }
+    if !global.json {
+        told(global, &task, "made")?;
+    }
+    approve_until_done(global, api, restore, &keys, text(&task, "id"))?;
+    ended(global, api, text(&task, "id"))
+}
+
+fn create(api: &ServerApi, action: &str, new: &NewTask, image: Option<&str>) -> Result<Value> {
     let machine = new.machine.as_ref().map(|name| id(api, "machines", "machine", name)).transpose()?;
     let group = new.group.as_ref().map(|name| id(api, "groups", "group", name)).transpose()?;
     let whom = new.machine.as_ref().or(new.group.as_ref()).map_or("", String::as_str);
@@ -51,8 +70,7 @@ fn create(global: &GlobalArguments, api: &ServerApi, action: &str, new: &NewTask
         "name": name, "action": action, "machine": machine, "group": group, "repository": new.repository,
         "image": image, "options": options, "at": new.at, "rule": new.rule, "time_zone": new.time_zone,
     });
-    let task: Value = api.post("/tasks", &body)?;
-    told(global, &task, "made")
+    api.post("/tasks", &body)
 }
 
 fn list(global: &GlobalArguments, api: &ServerApi) -> Result {

@@ -97,12 +97,26 @@ fn tasks() {
     assert_eq!(once["next_ms"], 1_956_524_340_000_i64);
     let rule = ["--group", "room", "--rule", "30 2 * * MON-FRI", "--time-zone", "Europe/Berlin", "--name", "nightly"];
     server.client([&backup[..], &rule].concat()).expect(0);
-    let restore =
-        ["task", "restore", "--image", &image, "--repository", "lab", "--machine", "pc-1", "--name", "roll out"];
-    // What a machine may not read, no task has it restore.
-    server.client(restore).refused(1, &["pc-1", "may not restore", "granted"]);
-    server.client(["machine", "rights", "pc-1", "lab", "--restore", "granted"]).expect(0);
+    let restore = [
+        "task",
+        "restore",
+        "--image",
+        &image,
+        "--repository",
+        "lab",
+        "--machine",
+        "pc-1",
+        "--name",
+        "roll out",
+        "--no-keys",
+    ];
+    // What a machine shall never restore, no task has it restore.
+    server.client(["machine", "rights", "pc-1", "lab", "--restore", "none"]).expect(0);
+    server.client(restore).refused(1, &["pc-1", "restores nothing", "granted"]);
+    server.client(["machine", "rights", "pc-1", "lab", "--restore", "own"]).expect(0);
     let restore = json(&server, &restore);
+    let rights = json(&server, &["machine", "rights", "pc-1"]);
+    assert_eq!(rights[0]["may_restore"], "granted", "an operator's task is the word for it");
     assert_eq!((&restore["action"], &restore["machine"]), (&json!("restore"), &json!(id)));
 
     server
@@ -113,7 +127,8 @@ fn tasks() {
         .client([&backup[..], &["--machine", "nobody"]].concat())
         .refused(1, &["machine nobody", "none of that name"]);
     server.client(backup).expect(2);
-    let unknown = ["task", "restore", "--image", &"0".repeat(64), "--repository", "lab", "--machine", "pc-1"];
+    let unknown =
+        ["task", "restore", "--image", &"0".repeat(64), "--repository", "lab", "--machine", "pc-1", "--no-keys"];
     server.client(unknown).refused(1, &["image"]);
 
     assert_eq!(json(&server, &["task", "list"]).as_array().unwrap().len(), 3);

@@ -1,43 +1,34 @@
 //! Collect: the keys of the packs that an image's nodes and chunks lie in.
 
-use super::{GRANT, GrantRecord, GrantReport, GrantSecrets, GrantedPack};
+use super::{GrantSecrets, GrantedPack, PreparedGrant};
 use crate::error::{DecodeContext, Error, ErrorKind, Result};
 use crate::image::ImageSelector;
 use crate::index::PackKind;
 use crate::job::Job;
 use crate::manifest::{ManifestReader, Node};
 use crate::pack::origin_secret;
-use crate::random;
 use crate::repository::Repository;
 use crate::restore::read_lease;
-use holotype_core::envelope::EnvelopePublicKey;
 use holotype_core::secret::{Secret32, SecretBytes};
-use holotype_core::{ChunkId, NodeId, PackId, WriterId, codec, signature, signed};
-use jiff::Timestamp;
+use holotype_core::{ChunkId, NodeId, PackId};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use zeroize::Zeroizing;
 
 /// Ids that are located at once.
 const BATCH: usize = 50_000;
 
-/// Makes a grant of an image for a machine. See [`Repository::grant`].
-pub(crate) fn make(
+/// Collects the keys of an image. See [`Repository::prepare_grant`].
+pub(crate) fn prepare(
     repository: &Repository,
     selector: &ImageSelector,
     image_password: Option<&SecretBytes>,
-    machine: &WriterId,
     job: &Job,
-) -> Result<GrantReport> {
+) -> Result<PreparedGrant> {
     let keyring = repository.keyring();
     keyring.require_full("grant images")?;
-    let public = EnvelopePublicKey::of_signer(machine).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, format!("machine key {}", machine.short()), "it is no usable public key")
-            .advise("have the machine make its key anew")
-    })?;
     let image = repository.open_image(selector, image_password)?;
     let _lease = read_lease(repository, job)?;
     repository.catalog()?.refresh()?;
-    job.stage("grant", Some(image.detail.chunks));
+    job.stage("grant", None);
     let mut collector = Collector { repository, job, packs: BTreeMap::new(), seen: HashSet::new() };
     let reader = ManifestReader::new(
         repository.catalog()?,
@@ -46,9 +37,7 @@ pub(crate) fn make(
         image.image_secret(),
     );
     collector.walk(&reader, image.detail.root)?;
-    let packs: Vec<GrantedPack> =
-        collector.packs.into_iter().map(|(salt, secret)| GrantedPack { salt, secret }).collect();
-    let count = packs.len() as u64;
+    let packs = collector.packs.into_iter().map(|(salt, secret)| GrantedPack { salt, secret }).collect();
     let secrets = GrantSecrets {
         key_epoch: keyring.key_epoch(),
         content: keyring.content_public(),
@@ -58,21 +47,7 @@ pub(crate) fn make(
         detail: image.detail.clone(),
         packs,
     };
-    let mut record = GrantRecord {
-        repository: repository.id(),
-        image: image.id,
-        machine: *machine,
-        root: keyring.root(),
-        granted_unix_seconds: Timestamp::now().as_second(),
-        sealed: Vec::new(),
-        extensions: Vec::new(),
-    };
-    let plaintext = Zeroizing::new(codec::encode(&secrets));
-    record.sealed = public
-        .seal(&random::secret()?, &record.envelope_data(), &plaintext)
-        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "machine key", "it is no usable public key"))?;
-    let grant = signed::encode(&GRANT, signature::GRANT, &record, &keyring.signing());
-    Ok(GrantReport { image: image.id, name: image.summary.name, machine: *machine, packs: count, grant })
+    Ok(PreparedGrant::new(repository.id(), image.id, keyring.signing(), &secrets))
 }
 
 struct Collector<'a> {
@@ -99,7 +74,6 @@ impl Collector<'_> {
                     stack.extend(children.filter(|child| self.seen.insert(*child)));
                 }
                 Node::Leaf { references, .. } => {
-                    self.job.advance(references.ids.len() as u64);
                     chunks.extend(references.ids.iter().map(|id| ChunkId(*id)));
                 }
             }

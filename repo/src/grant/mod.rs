@@ -8,9 +8,11 @@
 
 mod collect;
 mod open;
+mod prepared;
 
-pub(crate) use collect::make;
+pub(crate) use collect::prepare;
 pub(crate) use open::open;
+pub use prepared::PreparedGrant;
 
 use crate::error::Result;
 use crate::image::{ImageDetail, ImageSummary};
@@ -80,22 +82,6 @@ impl GrantRecord {
     fn envelope_data(&self) -> Vec<u8> {
         codec::encode(&(self.repository, self.image, self.machine))
     }
-}
-
-/// What a grant was made of.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct GrantReport {
-    /// Which image.
-    pub image: ImageId,
-    /// Its name.
-    pub name: String,
-    /// For which machine.
-    pub machine: WriterId,
-    /// How many packs it opens.
-    pub packs: u64,
-    /// Its bytes, for the machine or the server that keeps it.
-    #[serde(skip)]
-    pub grant: Vec<u8>,
 }
 
 /// Bytes to try for a fuzzer: every decoder of a grant.

@@ -49,6 +49,16 @@ impl FromStr for ImageSelector {
     }
 }
 
+impl std::fmt::Display for ImageSelector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NameOrPrefix(text) => f.write_str(text),
+            Self::NameAtTime(name, time) => write!(f, "{name}@{time}"),
+            Self::Id(id) => write!(f, "{id}"),
+        }
+    }
+}
+
 impl From<ImageId> for ImageSelector {
     fn from(id: ImageId) -> Self {
         Self::Id(id)

@@ -18,7 +18,7 @@ use crate::copy::{self, CopyOptions, CopyOutcome};
 use crate::diff::{self, DiffOptions, DiffReport};
 use crate::disk::{Source, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::grant::{self, GrantReport};
+use crate::grant::{self, PreparedGrant};
 use crate::image::{Image, ImageSelector, ListedImage, OpenedImage, list_images};
 use crate::job::Job;
 use crate::keys::{self, Credentials, Keyring, NewKey, SlotInfo, open_any_slot};
@@ -31,7 +31,7 @@ use crate::verify::{self, VerifyOptions, VerifyReport};
 use holotype_core::identity::IdentityKeys;
 use holotype_core::key_slot::Role;
 use holotype_core::secret::{Secret32, SecretBytes};
-use holotype_core::{RepositoryId, SlotId, WriterId};
+use holotype_core::{RepositoryId, SlotId};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -118,19 +118,18 @@ impl Repository {
         Ok(repository)
     }
 
-    /// Makes a grant: the keys of one image, wrapped to a machine's own key.
+    /// Collects the keys of one image, to be wrapped to machines' own keys.
     ///
     /// # Errors
     /// `NotAllowed` where the key in hand is not full, `NoSuchImage`, `WrongPassword` where the image has a password of
-    /// its own, `InvalidInput` for a key that is none, `Damaged`, `Cancelled`.
-    pub fn grant(
+    /// its own, `Damaged`, `Cancelled`.
+    pub fn prepare_grant(
         &self,
         image: impl Into<ImageSelector>,
         image_password: Option<&SecretBytes>,
-        machine: &WriterId,
         job: &Job,
-    ) -> Result<GrantReport> {
-        grant::make(self, &image.into(), image_password, machine, job)
+    ) -> Result<PreparedGrant> {
+        grant::prepare(self, &image.into(), image_password, job)
     }
 
     /// Makes a repository in an empty store. See [`InitOptions`].

@@ -152,8 +152,17 @@ pub(super) fn queue(
 /// How long a machine may restore what a task has it restore.
 const GRANT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// A machine that shall restore an image may see it. A grant that lasts longer is left as it is.
+/// A machine that shall restore an image may see it: an operator's task is the word for it, unless the machine's right
+/// says that it restores nothing. A grant that lasts longer is left as it is.
 fn grant_image(transaction: &Transaction<'_>, task: &str, machine: &str, now_ms: i64) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO machine_repositories (machine, repository, may_add, may_restore)
+             SELECT ?2, repository, 0, 'granted' FROM tasks
+             WHERE id = ?1 AND action = 'restore' AND repository IS NOT NULL
+             ON CONFLICT (machine, repository) DO UPDATE SET may_restore = 'granted' WHERE may_restore = 'own'",
+        )?
+        .execute(params![task, machine])?;
     transaction
         .prepare_cached(
             "INSERT INTO image_grants (repository, image, machine, granted_ms, expires_ms)
@@ -165,20 +174,18 @@ fn grant_image(transaction: &Transaction<'_>, task: &str, machine: &str, now_ms:
     Ok(())
 }
 
-/// The name of a machine that may not restore that image, even when it is granted: of this one, or of this group.
+/// The name of a machine that restores nothing of that repository by its right: of this one, or of this group.
 pub(super) fn who_may_not_restore(
     connection: &Connection,
     (machine, group): (Option<&str>, Option<&str>),
     repository: &str,
-    image: &str,
 ) -> Result<Option<String>> {
     let sql = "SELECT m.name FROM machines m
          WHERE (m.id = ?1 OR m.id IN (SELECT machine FROM group_machines WHERE group_id = ?2))
-         AND NOT EXISTS (SELECT 1 FROM machine_repositories r WHERE r.machine = m.id AND r.repository = ?3
-             AND (r.may_restore IN ('granted', 'all') OR (r.may_restore = 'own' AND EXISTS
-                 (SELECT 1 FROM images i WHERE i.repository = ?3 AND i.image = ?4 AND i.machine = m.id))))
+         AND EXISTS (SELECT 1 FROM machine_repositories r WHERE r.machine = m.id AND r.repository = ?3
+             AND r.may_restore = 'none')
          ORDER BY m.name LIMIT 1";
-    let name = connection.query_row(sql, params![machine, group, repository, image], |row| row.get(0));
+    let name = connection.query_row(sql, params![machine, group, repository], |row| row.get(0));
     Ok(name.optional()?)
 }
 

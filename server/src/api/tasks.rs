@@ -243,8 +243,8 @@ fn due(new: &NewTask, now_ms: i64) -> Result<Due> {
 
 /// Makes a task. Without a time and without a rule it begins at once.
 ///
-/// A restore grants the image to each machine when its run is queued, for 30 days; the machine's right in the
-/// repository has to be `granted` or `all`, or the image its own.
+/// A restore grants the image to each machine when its run is queued, for 30 days, and makes the right of a machine that
+/// restored only its own images in the repository `granted`. 409 where a machine's right is `none`.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "create_task", request_body = NewTask,
     responses((status = 201, description = "It was made", body = Task), Refusals, ChangeRefusals))]
 async fn create_task(
@@ -280,9 +280,9 @@ async fn create_task(
             let sql = "SELECT 1 FROM images WHERE repository = ?1 AND image = ?2 AND deleted_ms IS NULL";
             one(transaction.query_row(sql, [&repository, image], |_| Ok(())), "image")?;
             let targets = (machine.as_deref(), group.as_deref());
-            if let Some(name) = run_store::who_may_not_restore(transaction, targets, &repository, image)? {
+            if let Some(name) = run_store::who_may_not_restore(transaction, targets, &repository)? {
                 return Err(conflict(format!(
-                    "machine {name} may not restore that image; set its right in the repository to `granted`"
+                    "machine {name} restores nothing of that repository by its right; set it to `granted` first"
                 )));
             }
         }

@@ -1,5 +1,6 @@
 //! Accounts through the router, over a real database file.
 
+mod claims;
 mod database;
 mod guesses;
 mod machines;

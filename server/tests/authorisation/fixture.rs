@@ -47,8 +47,17 @@ pub fn id(name: &str) -> String {
     blake3::hash(name.as_bytes()).to_hex()[..32].to_owned()
 }
 
+fn key(number: u8) -> Signing {
+    Signing::from_seed(&Secret32::new([number; 32]))
+}
+
 fn machine_key() -> Signing {
-    Signing::from_seed(&Secret32::new([7; 32]))
+    key(7)
+}
+
+/// Key of the machine `granted`.
+fn granted_key() -> Signing {
+    key(9)
 }
 
 fn code() -> String {
@@ -159,6 +168,10 @@ impl Fixture {
             let key = store.list(folder).unwrap().remove(0).key;
             self.object(name, folder, key.name().to_owned(), store.get(&key).unwrap());
         }
+        let repository = Repository::open(open("operator"), &password()).unwrap();
+        let granted: holotype_repo::core::ImageId = self.values["image"].0.parse().unwrap();
+        let grant = repository.prepare_grant(granted, None, &Job::new()).unwrap();
+        self.bytes.insert("grant", grant.for_machine(&granted_key().writer()).unwrap());
         let image = self.values["image"].0.clone();
         let bytes = store.get(&ObjectKey::of(Folder::Images, &image)).unwrap();
         self.object("image", Folder::Images, image, bytes);
@@ -210,6 +223,11 @@ impl Fixture {
             "INSERT INTO enrolment_codes (id, organisation, hash, created_ms, expires_ms) VALUES (?1, ?2, ?3, 0, ?4)",
             params![id("code"), ORGANISATION, hash, later_ms],
         );
+        run(
+            "INSERT INTO machine_claims (id, organisation, public_key, name, address, state, created_ms, asked_ms)
+             VALUES (?1, ?2, ?3, 'claimed', '192.0.2.7', 'waiting', 0, ?4)",
+            params![id("claim"), ORGANISATION, key(11).writer().to_string(), later_ms],
+        );
         run("INSERT INTO groups VALUES (?1, ?2, 'group', 0)", params![id("group"), ORGANISATION]);
         run("INSERT INTO group_machines VALUES (?1, ?2)", params![id("group"), id("another")]);
         run("INSERT INTO storages VALUES (?1, ?2, 's', 'nfs', 'h:/x', 0)", params![id("storage"), ORGANISATION]);
@@ -241,6 +259,7 @@ impl Fixture {
             "another",
             "granted",
             "code",
+            "claim",
             "group",
             "storage",
             "task",
@@ -259,6 +278,15 @@ impl Fixture {
     /// A request to enrol a new machine.
     pub fn enrolment(&self) -> Value {
         enrolment(&Signing::from_seed(&Secret32::new([8; 32])))
+    }
+
+    /// A claim of a machine that nobody knows.
+    pub fn claim(&self) -> Value {
+        let message = machine_proof::claim_message("test", &key(10).writer());
+        json!({
+            "organisation": "test", "name": "claims", "public_key": key(10).writer().to_string(),
+            "signature": hexadecimal(&key(10).sign(signature::MACHINE_CLAIM, &message)),
+        })
     }
 
     /// The same for a machine that is there: it has its key.
@@ -321,7 +349,12 @@ fn people(transaction: &Transaction<'_>) {
         ("unentitled", ORGANISATION, &[]),
         ("foreign-machine", FOREIGN, &[("far", true, "all")]),
     ] {
-        let key = (name == "owner").then(|| machine_key().writer().to_string());
+        let key = match name {
+            "owner" => Some(machine_key()),
+            "granted" => Some(granted_key()),
+            _ => None,
+        };
+        let key = key.map(|key| key.writer().to_string());
         let machine =
             "INSERT INTO machines (id, organisation, name, public_key, created_ms) VALUES (?1, ?2, ?3, ?4, 0)";
         run(machine, params![id(name), organisation, name, key]);

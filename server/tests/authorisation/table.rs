@@ -75,6 +75,10 @@ const ADMINS_ONE: &str = "UUUUU NNA NNNNNN FN";
 /// A machine's own run.
 const OWN_RUN: &str = "UUUUU NNN AFFFFA NF";
 
+/// Keys that were granted to the machine `granted`.
+const KEYS_OF_GRANTED: &str =
+    "UPDATE image_grants SET keys = x'00', public_key = (SELECT public_key FROM machines m WHERE m.id = machine)";
+
 /// All lines.
 pub fn table() -> Vec<Line> {
     let mut lines = accounts();
@@ -98,6 +102,12 @@ fn accounts() -> Vec<Line> {
             .json(r#"{"organisation":"test","user":"victim","password":"correct horse battery"}"#),
         line("POST /enrol", EVERYONE).made(Fixture::enrolment),
         line("POST /machines/session", EVERYONE).made(Fixture::session),
+        line("POST /machine/claims", EVERYONE).made(Fixture::claim),
+        line("GET /machine-claims", OPERATORS),
+        line("POST /machine-claims/{id=claim}/approve", OPERATORS_ONE).json("{}"),
+        line("POST /machine-claims/{id=claim}/approve", OPERATORS_ONE)
+            .json(r#"{"machine":"$owner","repository":"$lab","group":"$group"}"#),
+        line("POST /machine-claims/{id=claim}/refuse", OPERATORS_ONE),
         line("GET /me", KNOWN),
         line("POST /logout", KNOWN),
         line("GET /users", ADMINS),
@@ -128,6 +138,8 @@ fn accounts() -> Vec<Line> {
         line("POST /machines/{id=owner}/grants", OPERATORS_ONE)
             .json(r#"{"repository":"$lab","image":"$image-of-operator"}"#),
         line("DELETE /machines/{id=granted}/grants/{repository=lab}/{image=image}", OPERATORS_ONE),
+        line("PUT /machines/{id=granted}/grants/{repository=lab}/{image=image}/keys", OPERATORS_ONE).bytes("grant"),
+        line("GET /machine/grants/{repository=lab}/{image=image}/keys", "UUUUU NNN FFAFFF NF").sql(KEYS_OF_GRANTED),
     ]
 }
 
