@@ -42,7 +42,7 @@ fn other(global: &GlobalArguments, arguments: &CopyArguments) -> GlobalArguments
     let mut other = global.clone();
     other.repo = Some(arguments.to.clone());
     if arguments.to_password_file.is_some() || arguments.to_key_file.is_some() {
-        (other.password_command, other.ask_password) = (None, arguments.to_password_file.is_none());
+        (other.password_command, other.ask_password) = (None, false);
         other.password_file.clone_from(&arguments.to_password_file);
         other.key_file.clone_from(&arguments.to_key_file);
     }

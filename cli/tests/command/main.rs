@@ -1,5 +1,6 @@
 //! Tests of the `holotype` command as a process: exit codes, output, signals, devices.
 
+mod copy;
 mod damage;
 mod demo;
 mod devices;

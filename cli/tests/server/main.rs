@@ -10,4 +10,5 @@ mod kill;
 mod machines;
 mod management;
 mod repository;
+mod roll_out;
 mod start;

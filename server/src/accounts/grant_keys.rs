@@ -6,6 +6,7 @@ use crate::access::{Principal, Role};
 use crate::answers::{Bodied, Changing, Common, Guarded, Named};
 use crate::error::{ApiError, Code, Result};
 use crate::extract::Path;
+use crate::objects::policy;
 use crate::state::AppState;
 use axum::body::Body;
 use axum::extract::State;
@@ -91,7 +92,7 @@ pub async fn get(
     let machine = principal.require_machine()?.to_owned();
     let now_ms = state.clock.now_ms();
     let keys = state.database.read(move |connection| {
-        let repository = find_repository(connection, &principal.organisation, &repository)?;
+        let repository = policy::find(connection, &principal, &repository)?.id;
         let sql = "SELECT g.keys FROM image_grants g JOIN machines m ON m.id = g.machine
             WHERE g.machine = ?1 AND g.repository = ?2 AND g.image = ?3 AND g.public_key = m.public_key
             AND coalesce(g.expires_ms > ?4, 1)";

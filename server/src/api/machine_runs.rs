@@ -105,8 +105,8 @@ struct End {
     #[schema(value_type = String, max_length = 4000, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     result: Text<4000>,
     /// What a restore signed.
-    #[schema(value_type = Option<String>, max_length = 32768, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
-    receipt: Option<Text<32768>>,
+    #[schema(value_type = Option<String>, max_length = 32768, pattern = "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$")]
+    receipt: Option<Lines<32768>>,
 }
 
 fn queued(connection: &Connection, machine: &str) -> Result<Vec<Job>> {

@@ -34,6 +34,8 @@ pub(super) struct Machine {
     name: String,
     /// Whether it has enrolled a key.
     enrolled: bool,
+    /// That key, Ed25519, in hexadecimal digits: what is granted to the machine is sealed to it.
+    public_key: Option<String>,
     smbios_uuid: Option<String>,
     serial: Option<String>,
     notes: String,
@@ -120,14 +122,15 @@ struct MachineChange {
     notes: Option<Text<4000>>,
 }
 
-const COLUMNS: &str =
-    "m.id, m.name, m.public_key IS NOT NULL, m.smbios_uuid, m.serial, m.notes, m.created_ms, m.seen_ms";
+const COLUMNS: &str = "m.id, m.name, m.public_key, m.smbios_uuid, m.serial, m.notes, m.created_ms, m.seen_ms";
 
 fn machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
+    let public_key: Option<String> = row.get(2)?;
     Ok(Machine {
         id: row.get(0)?,
         name: row.get(1)?,
-        enrolled: row.get(2)?,
+        enrolled: public_key.is_some(),
+        public_key,
         smbios_uuid: row.get(3)?,
         serial: row.get(4)?,
         notes: row.get(5)?,

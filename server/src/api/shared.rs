@@ -106,13 +106,30 @@ impl<const MAX: usize> TryFrom<String> for Text<MAX> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text.chars().take(MAX + 1).count() > MAX {
-            return Err(format!("a text here has at most {MAX} characters"));
-        }
-        match text.chars().any(char::is_control) {
-            true => Err("a text here has no control characters".to_owned()),
-            false => Ok(Self(text)),
-        }
+        bounded_text::<MAX>(&text, |letter| letter.is_control()).map(|()| Self(text))
+    }
+}
+
+/// Lines of at most `MAX` characters in all; of control characters only the ends of lines.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Lines<const MAX: usize>(pub(super) String);
+
+impl<const MAX: usize> TryFrom<String> for Lines<MAX> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        bounded_text::<MAX>(&text, |letter| letter.is_control() && letter != '\n').map(|()| Self(text))
+    }
+}
+
+fn bounded_text<const MAX: usize>(text: &str, is_refused: impl Fn(char) -> bool) -> Result<(), String> {
+    if text.chars().take(MAX + 1).count() > MAX {
+        return Err(format!("a text here has at most {MAX} characters"));
+    }
+    match text.chars().any(is_refused) {
+        true => Err("a text here has no control characters".to_owned()),
+        false => Ok(()),
     }
 }
 

@@ -33,7 +33,7 @@ async fn a_run_goes_through_its_states_and_no_others() {
     let second = field(&jobs, "id").into_iter().find(|id| *id != first).unwrap();
     let path = |run: &str, what: &str| format!("/machine/runs/{run}/{what}");
     let progress = json!({"done_bytes": 5, "total_bytes": 10, "stage": "read"});
-    let end = json!({"state": "done", "image": "i", "result": "5 of 5", "receipt": "r"});
+    let end = json!({"state": "done", "image": "i", "result": "5 of 5", "receipt": "r\n2\n"});
     assert_eq!(server.get(&foreign, "/machine/runs").await["items"], json!([]));
     assert_eq!(server.refused(&foreign, Method::POST, &path(&first, "start"), None).await.0, 404);
     assert_eq!(server.refused(&one.operator, Method::POST, &path(&first, "start"), None).await.0, 403);
@@ -44,7 +44,7 @@ async fn a_run_goes_through_its_states_and_no_others() {
     assert_eq!(server.refused(&token, Method::POST, &path(&second, "start"), None).await.0, 409);
     assert_eq!(server.post(&token, &path(&first, "progress"), progress.clone()).await["done_bytes"], 5);
     let ended = server.post(&token, &path(&first, "end"), end.clone()).await;
-    assert_eq!((&ended["state"], &ended["image"], &ended["receipt"]), (&json!("done"), &json!("i"), &json!("r")));
+    assert_eq!((&ended["state"], &ended["image"], &ended["receipt"]), (&json!("done"), &json!("i"), &json!("r\n2\n")));
     assert_eq!(server.refused(&token, Method::POST, &path(&first, "end"), Some(end)).await.0, 409);
     assert_eq!(server.refused(&one.operator, Method::POST, &format!("/runs/{first}/cancel"), None).await.0, 409);
     assert_eq!(server.ask(&token, Method::POST, &path(&second, "start"), None).await.0, 200);

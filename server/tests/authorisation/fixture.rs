@@ -145,6 +145,10 @@ impl Fixture {
             let (name, bytes) = seen.lock().unwrap().take().expect("a backup holds a lease");
             leases.push((lease, name, bytes));
         }
+        let repository = Repository::open(open("operator"), &password()).unwrap();
+        let granted: holotype_repo::core::ImageId = self.values["image"].0.parse().unwrap();
+        let grant = repository.prepare_grant(granted, None, &Job::new()).unwrap();
+        self.bytes.insert("grant", grant.for_machine(&granted_key().writer()).unwrap());
         for (lease, name, bytes) in leases {
             self.object(lease, Folder::Leases, name, bytes);
         }
@@ -168,10 +172,6 @@ impl Fixture {
             let key = store.list(folder).unwrap().remove(0).key;
             self.object(name, folder, key.name().to_owned(), store.get(&key).unwrap());
         }
-        let repository = Repository::open(open("operator"), &password()).unwrap();
-        let granted: holotype_repo::core::ImageId = self.values["image"].0.parse().unwrap();
-        let grant = repository.prepare_grant(granted, None, &Job::new()).unwrap();
-        self.bytes.insert("grant", grant.for_machine(&granted_key().writer()).unwrap());
         let image = self.values["image"].0.clone();
         let bytes = store.get(&ObjectKey::of(Folder::Images, &image)).unwrap();
         self.object("image", Folder::Images, image, bytes);
