@@ -2,5 +2,14 @@
 //!
 //! A [`profile::BootProfile`] says for which PC a medium is, where its server is and what it is to do.
 
+#[cfg(feature = "generate")]
+pub mod archive;
+#[cfg(feature = "generate")]
+mod error;
+#[cfg(feature = "generate")]
+pub mod kernel;
 pub mod modules;
 pub mod profile;
+
+#[cfg(feature = "generate")]
+pub use error::{BootError, Result};
