@@ -34,6 +34,10 @@ pub mod profile;
 mod sparse;
 #[cfg(feature = "generate")]
 pub mod uki;
+#[cfg(feature = "generate")]
+pub mod verify;
+#[cfg(all(feature = "generate", target_os = "linux"))]
+pub mod write;
 
 #[cfg(feature = "generate")]
 pub use error::{BootError, Result};

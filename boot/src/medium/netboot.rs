@@ -115,7 +115,15 @@ pub fn write_netboot(ingredients: &Ingredients, netboot: &Netboot, folder: &Path
             files.insert(format!("{below}/holotype.efi"), ingredients.uki()?);
         }
     }
-    let manifest = Manifest::of("netboot", &ingredients.kernel_version, &files).to_bytes()?;
+    let mut manifest = Manifest::of("netboot", &ingredients.kernel_version, &files);
+    // Other machines' files stay in the list, as long as they are there.
+    let before = std::fs::read(folder.join(MANIFEST_PATH)).ok().and_then(|bytes| Manifest::parse(&bytes).ok());
+    for (path, file) in before.into_iter().flat_map(|before| before.files) {
+        if folder.join(&path).is_file() {
+            manifest.files.entry(path).or_insert(file);
+        }
+    }
+    let manifest = manifest.to_bytes()?;
     files.insert(MANIFEST_PATH.into(), manifest);
     for (path, bytes) in &files {
         write_file(&folder.join(path), bytes)?;

@@ -1,9 +1,11 @@
 //! Stands in for the agent where the tests boot media: says that it runs and for whom, and switches the machine off.
 //! Built with `rustc` alone as a static program.
 
+use std::ffi::c_char;
 use std::io::Write;
 
 unsafe extern "C" {
+    fn mount(source: *const c_char, target: *const c_char, kind: *const c_char, flags: u64, data: *const u8) -> i32;
     fn sync();
     fn reboot(command: i32) -> i32;
 }
@@ -16,9 +18,11 @@ fn main() {
     let name = profile.lines().find_map(|line| line.trim().strip_prefix("\"name\": ")).unwrap_or("nobody");
     let modules = std::fs::read_to_string("/holotype/modules").unwrap_or_default();
     let modules = modules.lines().filter(|line| line.starts_with("M\t")).count();
+    // SAFETY: texts that live as long as the program, and no data.
+    unsafe { mount(c"dev".as_ptr(), c"/dev".as_ptr(), c"devtmpfs".as_ptr(), 0, std::ptr::null()) };
     // The kernel's own messages are not wanted between these.
     let text = format!("\r\nSTAND-IN booted for {} with {modules} modules\r\n", name.trim_matches([',', '"']));
-    for console in ["/dev/console", "/dev/ttyS0"] {
+    for console in ["/dev/ttyS0"] {
         if let Ok(mut console) = std::fs::OpenOptions::new().write(true).open(console) {
             let _ = console.write_all(text.as_bytes());
         }
