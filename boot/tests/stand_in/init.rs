@@ -18,10 +18,18 @@ fn main() {
     let name = profile.lines().find_map(|line| line.trim().strip_prefix("\"name\": ")).unwrap_or("nobody");
     let modules = std::fs::read_to_string("/holotype/modules").unwrap_or_default();
     let modules = modules.lines().filter(|line| line.starts_with("M\t")).count();
-    // SAFETY: texts that live as long as the program, and no data.
-    unsafe { mount(c"dev".as_ptr(), c"/dev".as_ptr(), c"devtmpfs".as_ptr(), 0, std::ptr::null()) };
+    for (kind, target) in [(c"devtmpfs", c"/dev"), (c"securityfs", c"/mnt")] {
+        // SAFETY: texts that live as long as the program, and no data.
+        unsafe { mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    }
+    // With Secure Boot, Debian's kernel locks itself: `none [integrity] confidentiality`.
+    let lockdown = std::fs::read_to_string("/mnt/lockdown").unwrap_or_default();
     // The kernel's own messages are not wanted between these.
-    let text = format!("\r\nSTAND-IN booted for {} with {modules} modules\r\n", name.trim_matches([',', '"']));
+    let text = format!(
+        "\r\nSTAND-IN booted for {} with {modules} modules, lockdown {}\r\n",
+        name.trim_matches([',', '"']),
+        lockdown.trim()
+    );
     for console in ["/dev/ttyS0"] {
         if let Ok(mut console) = std::fs::OpenOptions::new().write(true).open(console) {
             let _ = console.write_all(text.as_bytes());

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backup;
+mod boot;
 mod key;
 mod management;
 mod repository;
@@ -13,6 +14,10 @@ pub use accounts::{
     CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
 };
 pub use backup::{BackupArguments, DropName};
+pub use boot::{
+    AfterwardsName, BootAction, BootCreateArguments, BootKernelAction, ConsoleName, KernelStoreArguments, MediumKind,
+    ProfileArguments, StyleName, TaskName,
+};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
     EventAction, GroupAction, ImageAction, MachineAction, Member, MemberAction, NewTask, RestoreRight, RightsArguments,
@@ -132,6 +137,9 @@ pub enum Command {
     Serve(Box<ServeArguments>),
     /// List the disks of this machine
     Disks,
+    /// Make media that PCs are booted from
+    #[command(subcommand)]
+    Boot(BootAction),
     /// Manage keys
     #[command(subcommand)]
     Key(KeyAction),
