@@ -37,7 +37,7 @@ pub fn read_table<R: Read + Seek>(device: &mut R) -> Result<(Vec<FoundPartition>
     let end = device.seek(SeekFrom::End(0)).map_err(|error| BootError::new("medium", error))?;
     let mut findings = Vec::new();
     let first = header(device, 1, end).map_err(|why| findings.push(format!("partition table: {why}"))).ok();
-    let copy_at = first.as_ref().map_or(end / SECTOR - 1, |header| header.backup_sector);
+    let copy_at = first.as_ref().map_or((end / SECTOR).saturating_sub(1), |header| header.backup_sector);
     let copy =
         header(device, copy_at, end).map_err(|why| findings.push(format!("copy of the partition table: {why}"))).ok();
     if let (Some(first), Some(copy)) = (&first, &copy)

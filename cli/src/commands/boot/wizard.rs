@@ -1,7 +1,6 @@
 //! `holotype boot create` without arguments: PC's address → medium → style → insert → format → write.
 
 use super::create::ingredients;
-use super::now_ms;
 use crate::arguments::{BootCreateArguments, GlobalArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
