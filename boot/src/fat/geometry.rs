@@ -58,7 +58,7 @@ pub struct Geometry {
 impl Geometry {
     /// The geometry of a volume with so many sectors. Clusters begin at a multiple of 2048 bytes.
     pub fn of_volume(sectors: u64) -> Result<Self> {
-        let sizes: &[u64] = match sectors * SECTOR_BYTES >> 20 {
+        let sizes: &[u64] = match (sectors * SECTOR_BYTES) >> 20 {
             0..=511 => &[4, 8, 16, 32],
             // 512 MiB and more: FAT32, with clusters of 4 KiB to 32 KiB as mkfs.vfat and Windows choose them.
             512..=8191 => &[8],
@@ -66,7 +66,7 @@ impl Geometry {
             16_384..=32_767 => &[32],
             _ => &[64],
         };
-        let is_large = sectors * SECTOR_BYTES >> 20 >= 512;
+        let is_large = (sectors * SECTOR_BYTES) >> 20 >= 512;
         let fits = |geometry: &Self| (geometry.kind == FatKind::Fat32) == is_large;
         let none = || BootError::new("FAT volume", format_args!("{sectors} sectors are too few or too many for one"));
         sizes.iter().filter_map(|size| Self::divide(sectors, *size)).find(fits).ok_or_else(none)

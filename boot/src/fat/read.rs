@@ -181,7 +181,7 @@ fn list(entries: &[u8]) -> Vec<(String, bool, u64, u64)> {
                 let places = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
                 let mut part: Vec<u16> =
                     places.iter().map(|at| u16::from_le_bytes([entry[*at], entry[at + 1]])).collect();
-                part.extend(long.drain(..));
+                part.append(&mut long);
                 long = part;
                 long.truncate(260);
             }
