@@ -1,6 +1,6 @@
 //! The boot profile: for which PC a medium is, how that PC reaches its server, and what it does once booted.
 //!
-//! On the medium it stands as [`envelope`] writes it, in an initramfs of its own beside the agent's.
+//! On the medium it stands as [`encode`] writes it, in an initramfs of its own beside the agent's.
 
 mod address;
 mod envelope;

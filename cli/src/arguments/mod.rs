@@ -3,6 +3,7 @@
 mod accounts;
 mod backup;
 mod copy;
+mod boot;
 mod key;
 mod management;
 mod repository;
@@ -15,6 +16,10 @@ pub use accounts::{
 };
 pub use backup::{BackupArguments, DropName};
 pub use copy::CopyArguments;
+pub use boot::{
+    AfterwardsName, BootAction, BootCreateArguments, BootKernelAction, ConsoleName, KernelStoreArguments, MediumKind,
+    ProfileArguments, StyleName, TaskName,
+};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
     ApproveArguments, EventAction, GrantArguments, GroupAction, ImageAction, MachineAction, Member, MemberAction,
@@ -136,6 +141,9 @@ pub enum Command {
     Serve(Box<ServeArguments>),
     /// List the disks of this machine
     Disks,
+    /// Make media that PCs are booted from
+    #[command(subcommand)]
+    Boot(BootAction),
     /// Manage keys
     #[command(subcommand)]
     Key(KeyAction),

@@ -4,6 +4,7 @@ mod accounts;
 mod backup;
 mod claims;
 mod copy;
+mod boot;
 mod demo;
 mod diff;
 mod disks;
@@ -48,6 +49,7 @@ pub fn run(cli: Cli) -> Result {
         Command::Serve(arguments) => serve::run(*arguments, global.quiet),
         Command::Stats => stats::run(global),
         Command::Disks => disks::run(global),
+        Command::Boot(action) => boot::run(global, &action),
         Command::Key(action) => key::run(global, &action),
         Command::Machine(action) => machine::run(global, &action),
         Command::Group(action) => group::run(global, &action),

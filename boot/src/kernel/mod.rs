@@ -1,0 +1,16 @@
+//! Kernels that media are made with: a store of several side by side, taken from a distribution's package or from a
+//! folder.
+//!
+//! ```text
+//! package or folder ──source──▶ import (modinfo, sets) ──▶ store ──▶ initramfs of a medium
+//! ```
+
+mod import;
+mod modinfo;
+mod sets;
+mod source;
+mod store;
+
+pub use import::import;
+pub use sets::ModuleSet;
+pub use store::{Kernel, KernelStore, StoredKernel};

@@ -1,0 +1,42 @@
+//! The hybrid ISO image: CD and stick, BIOS and UEFI, Secure Boot.
+
+use super::Ingredients;
+use crate::disk::ESP_LABEL;
+use crate::error::{BootError, Result};
+use crate::fat::{self, FatVolume};
+use crate::iso::{IsoContent, make_iso};
+use crate::loaders::{Loader, isolinux_script};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+/// Writes it to `path` and gives its length in bytes.
+///
+/// # Errors
+/// Where a boot loader is missing, or the file cannot be written.
+pub fn write_iso(ingredients: &Ingredients, path: &Path) -> Result<u64> {
+    let loaders = &ingredients.loaders;
+    let esp_files = ingredients.esp_files("iso")?;
+    let esp = fat::make(&FatVolume {
+        label: ESP_LABEL,
+        hidden_sectors: 0,
+        sectors: None,
+        spare_bytes: 0,
+        files: &esp_files,
+    })?;
+    let files = BTreeMap::from([
+        ("isolinux/ldlinux.c32".to_owned(), loaders.read(Loader::Ldlinux)?),
+        ("isolinux/isolinux.cfg".to_owned(), isolinux_script(&ingredients.profile).into_bytes()),
+    ]);
+    let image = make_iso(IsoContent {
+        isolinux: loaders.read(Loader::Isolinux)?,
+        hybrid: &loaders.read(Loader::IsoHybrid)?,
+        files: &files,
+        esp,
+        esp_files: &esp_files,
+    })?;
+    let mut file = File::create(path).map_err(|error| BootError::io(path, "make the image", &error))?;
+    image.write_into(&mut file, path)?;
+    file.sync_all().map_err(|error| BootError::io(path, "write the image", &error))?;
+    Ok(image.bytes())
+}

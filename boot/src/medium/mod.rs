@@ -1,0 +1,118 @@
+//! Media: what is made of a profile, a kernel and the agent.
+//!
+//! ```text
+//! profile, kernel, agent ──Ingredients──▶ usb | iso | uki | netboot
+//! ```
+
+mod iso;
+mod netboot;
+mod uki;
+mod usb;
+
+pub use iso::write_iso;
+pub use netboot::{MachineAddress, Netboot, write_netboot};
+pub use uki::write_uki;
+pub use usb::write_usb;
+
+use crate::error::{BootError, Result};
+use crate::initramfs::{Initramfs, Modules, profile_archive};
+use crate::kernel::Kernel;
+use crate::loaders::{self, Loader, Loaders};
+use crate::manifest::{MANIFEST_PATH, Manifest};
+use crate::profile::BootProfile;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a medium is made of.
+pub struct MediumOptions<'a> {
+    /// For which PC, and what it is to do.
+    pub profile: &'a BootProfile,
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Which of its modules.
+    pub modules: Modules,
+    /// The agent: a static program for x86-64.
+    pub agent: &'a [u8],
+    /// Folder of firmware files.
+    pub firmware: Option<PathBuf>,
+    /// Where boot loaders, and the rescue shell, come from.
+    pub loaders: Loaders,
+}
+
+/// The files that all media have, made once.
+pub struct Ingredients {
+    /// The kernel.
+    pub image: Vec<u8>,
+    /// Its version.
+    pub kernel_version: String,
+    /// The agent's initramfs.
+    pub initrd: Vec<u8>,
+    /// The profile's initramfs.
+    pub profile_cpio: Vec<u8>,
+    /// The profile.
+    pub profile: BootProfile,
+    loaders: Loaders,
+}
+
+impl Ingredients {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// Where something is missing or makes no sense.
+    pub fn make(options: &MediumOptions<'_>) -> Result<Self> {
+        let busybox = options.loaders.busybox();
+        let initramfs = Initramfs {
+            kernel: options.kernel,
+            modules: &options.modules,
+            agent: options.agent,
+            busybox: busybox.as_deref(),
+            firmware: options.firmware.as_deref(),
+        };
+        Ok(Self {
+            // The profile first: what makes no sense is told before anything is compressed.
+            profile_cpio: profile_archive(options.profile)?,
+            image: options.kernel.image()?,
+            kernel_version: options.kernel.version().to_owned(),
+            initrd: initramfs.make()?,
+            profile: options.profile.clone(),
+            loaders: options.loaders.clone(),
+        })
+    }
+
+    /// The kernel's command line.
+    pub fn command_line(&self) -> String {
+        loaders::command_line(&self.profile)
+    }
+
+    /// The files of an ESP, for Secure Boot, with the manifest.
+    fn esp_files(&self, product: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut files = BTreeMap::new();
+        let mut add = |path: &str, bytes: Vec<u8>| files.insert(path.to_owned(), bytes);
+        // shim starts grubx64.efi beside it, which reads /EFI/debian/grub.cfg: Debian built it so.
+        add("EFI/BOOT/BOOTX64.EFI", self.loaders.read(Loader::Shim)?);
+        add("EFI/BOOT/grubx64.efi", self.loaders.read(Loader::GrubSigned)?);
+        add("EFI/debian/grub.cfg", loaders::grub_script(&self.profile).into_bytes());
+        add("holotype/vmlinuz", self.image.clone());
+        add("holotype/initrd", self.initrd.clone());
+        add("holotype/profile.cpio", self.profile_cpio.clone());
+        let manifest = Manifest::of(product, &self.kernel_version, &files).to_bytes()?;
+        files.insert(MANIFEST_PATH.to_owned(), manifest);
+        Ok(files)
+    }
+}
+
+/// Writes a file anew; half of one never stays under its name.
+fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: std::io::Error| BootError::io(path, "write it", &error).advise("is there room on that disk?");
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    std::fs::create_dir_all(above).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(above).map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    }
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Writing an image to a stick or a disk: plan, show, apply.
+
+mod apply;
+mod device;
+
+pub use apply::Written;
+
+use crate::error::{BootError, Result};
+use device::DeviceFacts;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Sticks are smaller; what is larger is likely somebody's disk.
+pub const EXPECTED_MOST_BYTES: u64 = 300_000_000_000;
+
+/// What would be written where. Making it changes nothing.
+#[derive(Debug, Clone, Serialize)]
+pub struct WritePlan {
+    /// The image.
+    pub medium: PathBuf,
+    /// How long it is.
+    pub medium_bytes: u64,
+    /// Where it is written: everything there is lost.
+    pub device: PathBuf,
+    /// How long that is.
+    pub device_bytes: u64,
+    /// Its model, where the kernel knows it.
+    pub model: Option<String>,
+    /// Its serial number, where the kernel knows it.
+    pub serial: Option<String>,
+    /// Whether it can be pulled out.
+    pub removable: bool,
+    /// Names of the partitions on it now.
+    pub partitions: Vec<String>,
+    /// What a person should think about first, each in a sentence. Where there is nothing, it looks like a stick.
+    pub concerns: Vec<String>,
+}
+
+impl WritePlan {
+    /// Looks at image and device.
+    ///
+    /// # Errors
+    /// Where one of them is not there, the device is too small, read-only, no whole disk, or in use.
+    pub fn make(medium: &Path, device: &Path) -> Result<Self> {
+        let open = |path: &Path| File::open(path).map_err(|error| BootError::io(path, "open it", &error));
+        let length = |path: &Path| {
+            let end = open(path)?.seek(SeekFrom::End(0));
+            end.map_err(|error| BootError::io(path, "find its length", &error))
+        };
+        let medium_bytes = length(medium)?;
+        let facts = DeviceFacts::of(device)?;
+        let device_bytes = length(device)?;
+        let refused = |why: String, advice: &str| Err(BootError::new(device.display(), why).advise(advice));
+        if facts.is_partition {
+            return refused("it is a partition".into(), "give the whole disk");
+        }
+        if facts.read_only {
+            return refused("it is write-protected".into(), "move its switch, or take another");
+        }
+        if let Some(use_) = facts.in_use.first() {
+            return refused(format!("it is in use: {use_}"), "unmount it first, or take another");
+        }
+        if device_bytes < medium_bytes {
+            let why = format!("it has {device_bytes} bytes, and the medium needs {medium_bytes}");
+            return refused(why, "take a larger one, or make the medium without a data partition");
+        }
+        let mut concerns = Vec::new();
+        if !facts.removable {
+            concerns.push("it cannot be pulled out: it may be a disk of this computer".to_owned());
+        }
+        if device_bytes > EXPECTED_MOST_BYTES {
+            concerns.push("it is larger than sticks are".to_owned());
+        }
+        if !facts.partitions.is_empty() {
+            concerns.push(format!("what is on {} is lost", facts.partitions.join(", ")));
+        }
+        Ok(Self {
+            medium: medium.to_owned(),
+            medium_bytes,
+            device: device.to_owned(),
+            device_bytes,
+            model: facts.model,
+            serial: facts.serial,
+            removable: facts.removable,
+            partitions: facts.partitions,
+            concerns,
+        })
+    }
+}

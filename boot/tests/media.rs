@@ -1,0 +1,281 @@
+//! Media are made, looked at by other people's tools, and damaged. Real boot loaders; the kernel is a made-up one, so
+//! that nothing has to be downloaded. Booting them is scripts/test-boot's.
+
+#![cfg(all(feature = "generate", target_os = "linux"))]
+
+use holotype_boot::disk::DataPartition;
+use holotype_boot::initramfs::Modules;
+use holotype_boot::kernel::{KernelStore, ModuleSet, import};
+use holotype_boot::loaders::Loaders;
+use holotype_boot::medium::{
+    Ingredients, MachineAddress, MediumOptions, Netboot, write_iso, write_netboot, write_uki, write_usb,
+};
+use holotype_boot::profile::{BootProfile, Style};
+use holotype_boot::verify::verify;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A relocatable ELF file with nothing but `.modinfo` (System V ABI, chapter 4).
+fn module(modinfo: &[&str]) -> Vec<u8> {
+    let info = modinfo.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect::<Vec<u8>>();
+    let names = b"\0.modinfo\0.shstrtab\0";
+    let mut file = vec![0; 64];
+    file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
+    file[16..20].copy_from_slice(&[1, 0, 62, 0]);
+    let info_at = file.len();
+    file.extend(&info);
+    let names_at = file.len();
+    file.extend(names);
+    file.resize(file.len().next_multiple_of(8), 0);
+    let headers_at = file.len() as u64;
+    for (name, kind, at, bytes) in [(0, 0, 0, 0), (1, 1, info_at, info.len()), (10, 3, names_at, names.len())] {
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&u32::to_le_bytes(name));
+        header[4..8].copy_from_slice(&u32::to_le_bytes(kind));
+        header[24..32].copy_from_slice(&(at as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(bytes as u64).to_le_bytes());
+        file.extend(header);
+    }
+    file[40..48].copy_from_slice(&headers_at.to_le_bytes());
+    file[52..64].copy_from_slice(&[64, 0, 0, 0, 0, 0, 64, 0, 3, 0, 2, 0]);
+    file
+}
+
+/// The head of a static x86-64 program.
+fn agent() -> Vec<u8> {
+    let mut file = module(&[]);
+    file[16] = 2;
+    file
+}
+
+fn kernel_folder(folder: &Path) {
+    let modules = folder.join("lib/modules/6.9.0-test/kernel");
+    let put = |path: &str, content: Vec<u8>| {
+        let path = modules.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    fs::create_dir_all(folder.join("boot")).unwrap();
+    fs::write(folder.join("boot/vmlinuz-6.9.0-test"), vec![0x90; 100_000]).unwrap();
+    put("drivers/scsi/sd_mod.ko", module(&["name=sd_mod", "depends=scsi_mod", "alias=scsi:t-0x00*"]));
+    put("drivers/scsi/scsi_mod.ko", module(&["name=scsi_mod", "depends="]));
+    let e1000e =
+        ["name=e1000e", "softdep=pre: crypto-x", "alias=pci:v00008086d000010D3sv*sd*bc*sc*i*", "firmware=e.bin"];
+    put("drivers/net/ethernet/intel/e1000e/e1000e.ko.zst", zstd::bulk::compress(&module(&e1000e), 3).unwrap());
+    put("lib/x-generic.ko", module(&["name=x_generic", "alias=crypto-x"]));
+    put("drivers/scsi/aic7xxx.ko", module(&["name=aic7xxx", "alias=pci:v00009004d*"]));
+    put("sound/snd.ko", module(&["name=snd"]));
+}
+
+struct Made {
+    folder: tempfile::TempDir,
+    ingredients: Ingredients,
+}
+
+/// `None`, and a word about it, where boot loaders are not installed.
+fn made(profile: &BootProfile) -> Option<Made> {
+    let folder = tempfile::tempdir().unwrap();
+    kernel_folder(&folder.path().join("kernel"));
+    let store = KernelStore::new(folder.path().join("store"));
+    let kernels = import(&store, &folder.path().join("kernel")).unwrap();
+    let options = MediumOptions {
+        profile,
+        kernel: &kernels[0],
+        modules: Modules::Set(ModuleSet::Pc),
+        agent: &agent(),
+        firmware: None,
+        loaders: Loaders::default(),
+    };
+    let ingredients = Ingredients::make(&options).unwrap();
+    let installed =
+        ["usr/lib/shim", "usr/lib/ISOLINUX", "usr/lib/grub/i386-pc", "usr/lib/systemd/boot/efi", "usr/lib/ipxe"];
+    if !installed.iter().all(|path| Path::new("/").join(path).exists()) {
+        eprintln!("skipped: boot loaders are not installed (docs/BOOT.md names the packages)");
+        return None;
+    }
+    Some(Made { folder, ingredients })
+}
+
+fn profile() -> BootProfile {
+    BootProfile::new("pc-01", Style::Network)
+}
+
+/// Standard output of a tool; the test fails with what it said where it fails.
+fn run(tool: &str, arguments: &[&str]) -> String {
+    let output = Command::new(tool).args(arguments).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").output();
+    let output = output.unwrap_or_else(|error| panic!("{tool}: {error}"));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{tool} {arguments:?}: {text}");
+    text
+}
+
+#[test]
+fn a_kernel_gets_its_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    kernel_folder(&folder.path().join("kernel"));
+    let store = KernelStore::new(folder.path().join("store"));
+    let kernel = import(&store, &folder.path().join("kernel")).unwrap().remove(0);
+    assert_eq!(kernel.version(), "6.9.0-test");
+    let counts = ModuleSet::EACH.map(|set| kernel.modules_in(set).unwrap());
+    assert_eq!(counts, [2, 4, 5]);
+    let index = kernel.index().unwrap();
+    let order: Vec<&str> = index.load_order("e1000e").iter().map(|module| module.name.as_str()).collect();
+    assert_eq!(order, ["x_generic", "e1000e"]);
+    assert!(index.module("snd").is_none());
+    assert_eq!(kernel.firmware().unwrap(), [("e1000e".to_owned(), "e.bin".to_owned())]);
+    let pruned = kernel.pruned_archive(&["pci:v00009004d1".into()]).unwrap();
+    let pruned = String::from_utf8_lossy(&zstd::decode_all(pruned.as_slice()).unwrap()).into_owned();
+    assert!(pruned.contains("M\taic7xxx\t") && pruned.contains("M\tsd_mod\t") && !pruned.contains("M\te1000e\t"));
+    // Taken in again, it is replaced; removed, it is gone.
+    assert_eq!(import(&store, &folder.path().join("kernel")).unwrap(), store.list().unwrap());
+    store.remove("6.9.0-test").unwrap();
+    assert!(store.get(None).is_err() && store.remove("../store").is_err());
+}
+
+#[test]
+fn what_is_no_kernel_or_agent_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KernelStore::new(folder.path().join("store"));
+    let empty = import(&store, folder.path()).unwrap_err().to_string();
+    assert!(empty.contains("holds no kernel"), "{empty}");
+    let file = folder.path().join("x.deb");
+    fs::write(&file, "no package").unwrap();
+    assert!(import(&store, &file).unwrap_err().to_string().contains("could not read the package"));
+    kernel_folder(&folder.path().join("kernel"));
+    let kernel = import(&store, &folder.path().join("kernel")).unwrap().remove(0);
+    let mut options = MediumOptions {
+        profile: &profile(),
+        kernel: &kernel,
+        modules: Modules::Set(ModuleSet::Pc),
+        agent: b"#!/bin/sh",
+        firmware: None,
+        loaders: Loaders::of_root(folder.path()),
+    };
+    assert!(Ingredients::make(&options).is_err_and(|error| error.to_string().contains("no 64-bit Linux program")));
+    let agent = agent();
+    options.agent = &agent;
+    let target = folder.path().join("usb.img");
+    let missing =
+        write_usb(&Ingredients::make(&options).unwrap(), DataPartition::None, &target).unwrap_err().to_string();
+    assert!(missing.contains("install the package grub-pc-bin"), "{missing}");
+}
+
+#[test]
+fn the_disk_image_pleases_everybody() {
+    let Some(made) = made(&profile()) else { return };
+    let path = |name: &str| made.folder.path().join(name).to_str().unwrap().to_owned();
+    let bytes = write_usb(&made.ingredients, DataPartition::Bytes(600 << 20), path("a").as_ref()).unwrap();
+    write_usb(&made.ingredients, DataPartition::Bytes(600 << 20), path("b").as_ref()).unwrap();
+    assert_eq!(blake3_of(&path("a")), blake3_of(&path("b")));
+    assert_eq!(fs::metadata(path("a")).unwrap().len(), bytes);
+    assert!(run("sgdisk", &["-v", &path("a")]).contains("No problems found"));
+    for (number, name) in [("2", "HOLOTYPE-ESP"), ("3", "HOLOTYPE-DATA")] {
+        let told = run("sgdisk", &["-i", number, &path("a")]);
+        assert!(told.contains(&format!("Partition name: '{name}'")), "{told}");
+        let number_after = |what: &str| {
+            let line = told.lines().find(|line| line.starts_with(what)).unwrap();
+            line.split(' ').nth(2).unwrap().to_owned()
+        };
+        let (first, sectors) = (number_after("First sector:"), number_after("Partition size:"));
+        let (from, to) = (format!("if={}", path("a")), format!("of={}", path("volume")));
+        run(
+            "dd",
+            &[
+                &from,
+                &to,
+                "bs=512",
+                "conv=sparse",
+                "status=none",
+                &format!("skip={first}"),
+                &format!("count={sectors}"),
+            ],
+        );
+        run("fsck.vfat", &["-n", &path("volume")]);
+        if number == "2" {
+            run("mcopy", &["-n", "-i", &path("volume"), "::/holotype/vmlinuz", &path("vmlinuz")]);
+            assert_eq!(fs::read(path("vmlinuz")).unwrap(), made.ingredients.image);
+        }
+        fs::remove_file(path("volume")).unwrap();
+    }
+    let report = verify(path("a").as_ref(), 0).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+    assert_eq!((report.product.as_str(), report.profiles.as_slice()), ("usb", [profile()].as_slice()));
+    assert_eq!(report.data_partition_bytes, Some(600 << 20));
+}
+
+fn blake3_of(path: &str) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path).unwrap()).unwrap();
+    hasher.finalize()
+}
+
+#[test]
+fn the_iso_image_pleases_everybody() {
+    let Some(made) = made(&profile()) else { return };
+    let path = |name: &str| made.folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["a", "b"] {
+        write_iso(&made.ingredients, path(name).as_ref()).unwrap();
+    }
+    assert_eq!(blake3_of(&path("a")), blake3_of(&path("b")));
+    let told = run("xorriso", &["-indev", &path("a"), "-report_el_torito", "plain", "-report_system_area", "plain"]);
+    for expected in ["boot-info-table isohybrid-suitable", "2  UEFI", "MBR isohybrid", "Volume id    : 'HOLOTYPE'"] {
+        assert!(told.contains(expected), "{expected} is not in {told}");
+    }
+    run("xorriso", &["-osirrox", "on", "-indev", &path("a"), "-extract", "/HOLOTYPE/INITRD", &path("initrd")]);
+    assert_eq!(fs::read(path("initrd")).unwrap(), made.ingredients.initrd);
+    let report = verify(path("a").as_ref(), 0).unwrap();
+    assert_eq!((report.product.as_str(), report.findings), ("iso", Vec::new()));
+}
+
+#[test]
+fn expiry_and_damage_are_found() {
+    let mut expiring = profile();
+    expiring.expires_ms = Some(1000);
+    let Some(made) = made(&expiring) else { return };
+    let path = made.folder.path().join("a");
+    write_usb(&made.ingredients, DataPartition::None, &path).unwrap();
+    assert!(verify(&path, 999).unwrap().findings.is_empty());
+    assert!(verify(&path, 1000).unwrap().findings[0].contains("has expired"));
+    let whole = fs::read(&path).unwrap();
+    let find = |text: &[u8]| whole.windows(text.len()).position(|part| part == text).unwrap();
+    let backup_table = whole.len() - 512;
+    let in_kernel = find(&[0x90; 4096]);
+    for (at, expected) in [
+        (512, "partition table: there is none"),
+        (1024 + 56, "partition table: the checksum of its entries"),
+        (backup_table, "copy of the partition table"),
+        (in_kernel, "holotype/vmlinuz: it was changed"),
+        (find(b"\"name\": \"pc-01\"") + 9, "altered"),
+        (find(b"holotype-medium") + 3, "holotype/manifest"),
+        ((2048 * 512) + 11, "FAT volume"),
+    ] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&path, &damaged).unwrap();
+        let findings = verify(&path, 0).unwrap().findings;
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "byte {at}: {findings:?}");
+    }
+    for length in [0, 1, 511, 1024, 40_000, 1 << 20, (1 << 20) + 600, whole.len() / 2] {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(verify(&path, 0).map_or(true, |report| !report.findings.is_empty()), "first {length} bytes");
+    }
+}
+
+#[test]
+fn uefi_programs_and_netboot_folders_are_checked() {
+    let Some(made) = made(&profile()) else { return };
+    let uki = made.folder.path().join("uki.efi");
+    write_uki(&made.ingredients, &uki).unwrap();
+    assert_eq!(verify(&uki, 0).unwrap().profiles, [profile()]);
+    let folder = made.folder.path().join("net");
+    for machine in ["52:54:00:12:34:56", "0bd9c9ac-1b71-4f40-9d04-b9a56b0f5b3e"] {
+        let netboot = Netboot { machines: vec![MachineAddress::parse(machine).unwrap()], uki: false };
+        write_netboot(&made.ingredients, &netboot, &folder).unwrap();
+    }
+    let report = verify(&folder, 0).unwrap();
+    assert_eq!((report.findings, report.profiles.len()), (Vec::new(), 2));
+    fs::write(folder.join("machine/mac-52-54-00-12-34-56/boot.ipxe"), "#!ipxe\nshell\n").unwrap();
+    let findings = verify(&folder, 0).unwrap().findings;
+    assert_eq!(findings, ["machine/mac-52-54-00-12-34-56/boot.ipxe: it was changed or is damaged"]);
+}
