@@ -4,7 +4,6 @@ use super::machine_rights;
 use super::management::{id, query, text, time};
 use crate::arguments::{GlobalArguments, MachineAction};
 use crate::exit::{Exit, Failure, Result};
-use crate::machine_parts::MachineParts;
 use crate::output::{self, Table};
 use crate::server_api::ServerApi;
 use crate::units::size;

@@ -76,7 +76,11 @@ impl HttpsClient {
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
             .build();
-        Ok(Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), endpoint, renewed: RwLock::default() })
+        Ok(Self {
+            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            endpoint,
+            renewed: RwLock::default(),
+        })
     }
 
     /// `https://HOST:PORT`.

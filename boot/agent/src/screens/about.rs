@@ -27,9 +27,7 @@ impl Screen for About {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let mut at = 0;
         for (name, value) in &self.lines {
-            frame.buffer_mut().set_stringn(area.x, area.y + at, name, 18, parts::FAINT);
-            let right = Rect::new(area.x + 20, area.y, area.width.saturating_sub(20), area.height);
-            at = parts::text_at(frame, right, at, value, parts::PLAIN);
+            at = parts::row_at(frame, area, at, name, value);
         }
         if self.can_connect {
             parts::text_at(frame, area, at + 1, "Press C to connect again.", parts::STRONG);

@@ -38,9 +38,7 @@ impl Screen for Done {
             }
         } + 1;
         for (name, value) in &finished.lines {
-            frame.buffer_mut().set_stringn(area.x, area.y + at, name, 18, parts::FAINT);
-            let right = Rect::new(area.x + 20, area.y, area.width.saturating_sub(20), area.height);
-            at = parts::text_at(frame, right, at, value, parts::PLAIN);
+            at = parts::row_at(frame, area, at, name, value);
         }
         let room = area.height.saturating_sub(at + self.onward.len() as u16 + 3);
         for warning in finished.warnings.iter().take(usize::from(room / 2).max(1)) {
@@ -50,8 +48,8 @@ impl Screen for Done {
             at = parts::text_at(frame, area, at + 1, &finished.next, parts::STRONG);
         }
         let lines: Vec<String> = self.onward.iter().map(|onward| onward.title().to_owned()).collect();
-        let top = (at + 1).min(area.height.saturating_sub(1));
-        self.choice.draw(frame, Rect::new(area.x, area.y + top, area.width.min(48), area.height - top), &lines);
+        let list = parts::below(area, at + 1);
+        self.choice.draw(frame, Rect { width: list.width.min(48), ..list }, &lines);
     }
 
     fn key(&mut self, key: Key) -> Step {

@@ -57,6 +57,21 @@ pub fn text_at(frame: &mut Frame<'_>, area: Rect, at: u16, text: &str, style: St
     at + lines.len() as u16
 }
 
+/// Draws a name and its value from line `at` on; gives the line after it.
+pub fn row_at(frame: &mut Frame<'_>, area: Rect, at: u16, name: &str, value: &str) -> u16 {
+    if at < area.height {
+        frame.buffer_mut().set_stringn(area.x, area.y + at, name, 18.min(area.width.into()), FAINT);
+    }
+    let indent = 20.min(area.width);
+    text_at(frame, Rect::new(area.x + indent, area.y, area.width - indent, area.height), at, value, PLAIN)
+}
+
+/// What is left of `area` below line `at`.
+pub fn below(area: Rect, at: u16) -> Rect {
+    let at = at.min(area.height);
+    Rect::new(area.x, area.y + at, area.width, area.height - at)
+}
+
 /// Breaks text into lines of so many columns, at spaces where there are some.
 pub fn wrapped(text: &str, width: u16) -> Vec<String> {
     let width = usize::from(width.max(1));
@@ -121,6 +136,7 @@ impl Choice {
 
     /// Draws the lines in `area`, the chosen one among them.
     pub fn draw(&self, frame: &mut Frame<'_>, area: Rect, lines: &[String]) {
+        let area = area.intersection(frame.area());
         let height = usize::from(area.height.max(1));
         let first = self.at.saturating_sub(height.saturating_sub(1)).min(lines.len().saturating_sub(height));
         for (row, (number, line)) in (0..area.height).zip(lines.iter().enumerate().skip(first)) {

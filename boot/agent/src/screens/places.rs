@@ -50,7 +50,7 @@ impl Screen for Places {
             .map(|place| plain(&format!("{:<34} {}", plain(&place.title, 34), place.detail), width.saturating_sub(2)))
             .collect();
         lines.extend(self.typed.iter().map(|(_, title)| (*title).to_owned()));
-        self.choice.draw(frame, Rect::new(area.x, area.y + at, area.width, area.height.saturating_sub(at)), &lines);
+        self.choice.draw(frame, parts::below(area, at), &lines);
     }
 
     fn key(&mut self, key: Key) -> Step {

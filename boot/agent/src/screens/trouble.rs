@@ -28,8 +28,8 @@ impl Screen for Failure {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let at = parts::text_at(frame, area, 0, &super::text::plain(&self.sentence, 900), parts::BAD) + 1;
         let lines: Vec<String> = self.onward.iter().map(|onward| onward.title().to_owned()).collect();
-        let top = at.min(area.height.saturating_sub(1));
-        self.choice.draw(frame, Rect::new(area.x, area.y + top, area.width.min(48), area.height - top), &lines);
+        let list = parts::below(area, at);
+        self.choice.draw(frame, Rect { width: list.width.min(48), ..list }, &lines);
     }
 
     fn key(&mut self, key: Key) -> Step {
