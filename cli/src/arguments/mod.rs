@@ -1,6 +1,8 @@
 //! The command line.
 
 mod accounts;
+#[cfg(target_os = "linux")]
+mod agent;
 mod backup;
 mod key;
 mod management;
@@ -12,6 +14,8 @@ mod server;
 pub use accounts::{
     CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
 };
+#[cfg(target_os = "linux")]
+pub use agent::AgentArguments;
 pub use backup::{BackupArguments, DropName};
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
@@ -130,6 +134,9 @@ pub enum Command {
     Stats,
     /// Run the server: repositories, machines and tasks over HTTPS
     Serve(Box<ServeArguments>),
+    /// Show the screens of a boot medium on this terminal, or do what a boot profile says
+    #[cfg(target_os = "linux")]
+    Agent(AgentArguments),
     /// List the disks of this machine
     Disks,
     /// Manage keys

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod accounts;
+#[cfg(target_os = "linux")]
+mod agent;
 mod backup;
 mod demo;
 mod diff;
@@ -42,6 +44,8 @@ pub fn run(cli: Cli) -> Result {
         Command::RebuildIndex => stats::rebuild_index(global),
         Command::Serve(arguments) => serve::run(*arguments, global.quiet),
         Command::Stats => stats::run(global),
+        #[cfg(target_os = "linux")]
+        Command::Agent(arguments) => agent::run(global, &arguments),
         Command::Disks => disks::run(global),
         Command::Key(action) => key::run(global, &action),
         Command::Machine(action) => machine::run(global, &action),
