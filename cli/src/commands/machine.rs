@@ -50,7 +50,7 @@ fn inventory(global: &GlobalArguments, api: &ServerApi) -> Result {
         let advice = "give the token that `holotype enrol` or `holotype token add --machine` made";
         Failure::failed("not-allowed", format!("token: it is that of a user, not of this machine; {advice}"))
     })?;
-    let parts = serde_json::to_value(MachineParts::read()?).unwrap_or_default();
+    let parts = serde_json::to_value(holotype_repo::os::MachineParts::read()?).unwrap_or_default();
     let machine: Value = api.put(&format!("/machines/{machine}/inventory"), &parts)?;
     show(global, &machine);
     Ok(Exit::Done)

@@ -19,6 +19,8 @@ mod keyboard;
 mod model;
 mod parts;
 mod password;
+#[cfg(test)]
+mod pictures;
 mod places;
 mod progress;
 mod start;
