@@ -47,7 +47,7 @@ impl Work {
             self.samples.clear();
         }
         self.samples.push_back((progress.elapsed_ms, progress.done_bytes));
-        while self.samples.front().is_some_and(|(at, _)| at + RATE_WINDOW_MS < progress.elapsed_ms) {
+        while self.samples.len() > 2 && self.samples[0].0.saturating_add(RATE_WINDOW_MS) < progress.elapsed_ms {
             self.samples.pop_front();
         }
         self.progress = progress.clone();

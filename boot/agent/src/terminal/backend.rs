@@ -22,13 +22,14 @@ pub struct ConsoleBackend {
     text: String,
     position: Position,
     ascii: bool,
+    hidden: bool,
 }
 
 impl ConsoleBackend {
     /// Draws on `console`.
     pub fn new(console: Arc<Console>) -> Self {
         let ascii = console.is_serial();
-        Self { console, text: String::new(), position: Position::ORIGIN, ascii }
+        Self { console, text: String::new(), position: Position::ORIGIN, ascii, hidden: false }
     }
 }
 
@@ -90,16 +91,22 @@ impl Backend for ConsoleBackend {
             }
             self.text.push_str(if self.ascii { plain(cell.symbol()) } else { cell.symbol() });
         }
-        self.text.push_str("\x1b[0m");
+        // Nothing goes out where nothing changed.
+        if look.is_some() {
+            self.text.push_str("\x1b[0m");
+        }
         Ok(())
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        self.text.push_str("\x1b[?25l");
+        if !std::mem::replace(&mut self.hidden, true) {
+            self.text.push_str("\x1b[?25l");
+        }
         Ok(())
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
+        self.hidden = false;
         self.text.push_str("\x1b[?25h");
         Ok(())
     }
@@ -133,6 +140,9 @@ impl Backend for ConsoleBackend {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
         let written = self.console.write(self.text.as_bytes());
         self.text.clear();
         written
