@@ -101,7 +101,7 @@ fn a_wrong_password_ends_before_the_target_is_opened() {
     let target = workspace.write("target.img", noise(7, 1 << 20));
     let before = (fs::read(&target).unwrap(), fs::metadata(&target).unwrap().modified().unwrap());
     let mut sitting = Sitting::start(&workspace, "--disk target.img --folder repo --state-dir state").unwrap();
-    to_password(&mut sitting, "a wrong password").see("The password is wrong").see("no disk was opened");
+    to_password(&mut sitting, "a wrong password").see("The password is wrong").see("was opened or changed");
     let screen = sitting.screen();
     assert!(!screen.contains("Try again") && !screen.contains("start menu"), "{screen}");
     // Esc and Ctrl-C lead nowhere; the only way is out.

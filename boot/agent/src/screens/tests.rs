@@ -226,7 +226,7 @@ fn a_backup_to_a_new_repository() {
     assert_eq!((order.name.as_str(), order.disk.short_name().as_str()), ("pc-07", "sda"));
     assert_eq!(order.image_password.unwrap().0.expose(), b"its own one");
     sitting.news(progress("backup", 0, 0)).news(progress("backup", 64_015_128_576, 60_000));
-    sitting.see("25 %").see("1.1 GB/s").see("about 2 min 59 s left");
+    sitting.see("25 %").see("1.1 GB/s").see("about 3 min 0 s left");
     sitting.news(News::Warning("a sector is bad".into())).see("a sector is bad");
     sitting.news(News::Finished(finished(0))).see("everything was done").see("7c1f09aa").see("Note: a sector is bad");
     sitting.press(&[Key::Down, Key::Enter]);
