@@ -328,7 +328,7 @@ impl Program {
     }
 
     fn shell(&mut self) {
-        let ran = self.consoles.lend(self.console, |console| system::shell::run(console));
+        let ran = self.consoles.lend(self.console, system::shell::run);
         if let Some(Err(error)) = ran {
             self.flow.show_note(error.to_string());
         }

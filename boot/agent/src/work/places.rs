@@ -44,7 +44,7 @@ pub fn list(setup: &Setup, server: Option<&ServerSide>) -> (Vec<PlaceView>, Vec<
             found.extend(storages.iter().filter_map(place_of_storage));
         }
     } else if setup.profile.as_ref().is_some_and(|profile| profile.server.is_some()) {
-        notes.push("The server is not connected; F5 in \"Network and server\" of the start menu.".to_owned());
+        notes.push("The server is not connected; look at \"Network and server\" in the start menu.".to_owned());
     }
     if let Some(data) = places::medium_data() {
         found.push(PlaceView {
