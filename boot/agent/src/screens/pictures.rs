@@ -116,19 +116,19 @@ fn pictures() -> Vec<(&'static str, Buffer)> {
     take("10-backup-done", &mut sitting);
 
     let mut sitting = Sitting::new(medium());
-    sitting.to_restore_images();
+    sitting.go_to_restore_images();
     take("11-image", &mut sitting);
     sitting.enter().type_text("the password");
     take("12-password", &mut sitting);
     let mut sitting = Sitting::new(medium());
-    sitting.to_target();
+    sitting.go_to_target();
     take("13-target", &mut sitting);
     sitting.enter().type_text("sd");
     take("14-confirm", &mut sitting);
     sitting.type_text("a").enter();
     take("15-restore-summary", &mut sitting);
     let mut sitting = Sitting::new(medium());
-    sitting.to_restore_images().enter().type_text("wrong").enter().news(News::WrongPassword);
+    sitting.go_to_restore_images().enter().type_text("wrong").enter().news(News::WrongPassword);
     take("16-wrong-password", &mut sitting);
 
     let mut sitting = Sitting::new(Facts { connects: true, ..medium() });
@@ -137,7 +137,7 @@ fn pictures() -> Vec<(&'static str, Buffer)> {
     let what = Some("A backup of the disk of this PC will be made.".to_owned());
     take("18-countdown", &mut Sitting::new(Facts { unattended: what, counts_down: true, ..medium() }));
     let mut sitting = Sitting::new(medium());
-    sitting.to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
+    sitting.go_to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
     sitting.news(News::Finished(finished(8192)));
     take("19-unreadable", &mut sitting);
     let mut sitting = Sitting::new(medium());

@@ -153,19 +153,19 @@ impl Sitting {
     }
 
     /// To the summary of a backup.
-    pub fn to_backup_password(&mut self, holds: bool) -> &mut Self {
+    pub fn go_to_backup_password(&mut self, holds: bool) -> &mut Self {
         self.enter().news(News::Disks(disks())).enter();
         self.news(News::Places(places(), Vec::new())).enter();
         self.news(News::Looked { holds, images: Some(images()) }).enter()
     }
 
-    pub fn to_restore_images(&mut self) -> &mut Self {
+    pub fn go_to_restore_images(&mut self) -> &mut Self {
         self.press(&[Key::Down, Key::Enter]).news(News::Places(places(), Vec::new())).enter();
         self.news(News::Looked { holds: true, images: Some(images()) })
     }
 
-    pub fn to_target(&mut self) -> &mut Self {
-        self.to_restore_images().enter().type_text("the password").enter().news(News::Opened(images()));
+    pub fn go_to_target(&mut self) -> &mut Self {
+        self.go_to_restore_images().enter().type_text("the password").enter().news(News::Opened(images()));
         let content = vec!["partition 1: ext4  255.0 GB".to_owned()];
         self.news(News::Certified { source_bytes: 256_060_514_304, content, unreadable_bytes: 0 });
         self.news(News::Disks(disks()))
@@ -236,7 +236,7 @@ fn a_backup_to_a_new_repository() {
 #[test]
 fn a_wrong_password_of_a_backup_may_be_typed_again() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_backup_password(true).see("Type the password of the repository").type_text("wrong").enter();
+    sitting.go_to_backup_password(true).see("Type the password of the repository").type_text("wrong").enter();
     sitting.news(News::WrongPassword).see("opens nothing here").type_text("right").enter();
     sitting.news(News::Opened(images())).see("this will happen");
 }
@@ -244,14 +244,14 @@ fn a_wrong_password_of_a_backup_may_be_typed_again() {
 #[test]
 fn unreadable_sectors_are_said_loudly() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
+    sitting.go_to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
     sitting.news(News::Finished(finished(4096))).see("NOT COMPLETE").see("could NOT BE READ");
 }
 
 #[test]
 fn a_restore_onto_a_disk_that_is_not_empty() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_restore_images().see("* room-3/pc-07").see("2026-11-20").type_text("OFFICE").see("1 of 3 images");
+    sitting.go_to_restore_images().see("* room-3/pc-07").see("2026-11-20").type_text("OFFICE").see("1 of 3 images");
     sitting.press(&[Key::Ctrl('u')]).enter().see("ends this restore").type_text("the password").enter();
     assert!(matches!(sitting.asked().1, Request::Open(_)));
     sitting.news(News::Opened(images()));
@@ -273,14 +273,14 @@ fn a_restore_onto_a_disk_that_is_not_empty() {
 #[test]
 fn an_empty_disk_needs_no_confirmation() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_target().press(&[Key::Down, Key::Enter]).see("this will happen").see("/dev/sdb");
+    sitting.go_to_target().press(&[Key::Down, Key::Enter]).see("this will happen").see("/dev/sdb");
 }
 
 #[test]
 fn a_wrong_password_of_a_restore_is_the_end() {
     for protected in [false, true] {
         let mut sitting = Sitting::new(medium());
-        sitting.to_restore_images().enter().type_text("wrong").enter();
+        sitting.go_to_restore_images().enter().type_text("wrong").enter();
         if protected {
             let images = images().into_iter().map(|image| ImageView { is_protected: true, ..image }).collect();
             sitting.news(News::Opened(images)).see("password of the image").type_text("wrong").enter();
@@ -332,7 +332,7 @@ fn esc_goes_back_and_keeps_what_was_typed() {
 #[test]
 fn a_failure_can_be_tried_again() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
+    sitting.go_to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
     let trouble = Trouble { sentence: "https://x: the server gave no answer".into(), is_final: false };
     sitting.news(News::Failed(trouble.clone())).see("gave no answer").enter();
     assert!(matches!(sitting.asked().1, Request::Backup(_)));
@@ -342,7 +342,7 @@ fn a_failure_can_be_tried_again() {
 #[test]
 fn stopping_is_asked_for_once() {
     let mut sitting = Sitting::new(medium());
-    sitting.to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
+    sitting.go_to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
     sitting.press(&[Key::Esc]).see("Shall it be stopped?").press(&[Key::Char('n')]);
     assert!(matches!(sitting.asked().1, Request::Backup(_)), "it goes on");
     sitting.press(&[Key::Ctrl('c'), Key::Esc, Key::Char('y')]).see("Stopping");
@@ -360,7 +360,7 @@ fn keys_that_every_screen_knows() {
     assert!(matches!(sitting.asked().1, Request::Shell));
     sitting.press(&[Key::Ctrl('l')]);
     assert!(matches!(sitting.asked().1, Request::Redraw));
-    sitting.to_backup_password(true).press(&[Key::F(2)]).see("German").press(&[Key::Char('d'), Key::Enter]);
+    sitting.go_to_backup_password(true).press(&[Key::F(2)]).see("German").press(&[Key::Char('d'), Key::Enter]);
     assert!(matches!(sitting.asked().1, Request::Keyboard(name) if name == "de"));
     sitting.see("Keyboard layout: de");
     sitting.flow.show_note("it cannot be taken");
