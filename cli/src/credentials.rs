@@ -74,3 +74,16 @@ pub fn for_new_repository(global: &GlobalArguments, no_password: bool) -> Result
 fn no_password() -> Failure {
     Failure::usage(format!("password: none is given, and there is no terminal to ask; {HOW}"))
 }
+
+/// What is given without asking, for work that nobody sits before. A key file without a password option beside it is
+/// meant alone.
+#[cfg(target_os = "linux")]
+pub fn given(global: &GlobalArguments) -> Result<Option<Credentials>> {
+    let known = with_key_file(Credentials::default(), global)?;
+    let names_password = global.password_file.is_some() || global.password_command.is_some();
+    if known.has_key_file() && !names_password {
+        return Ok(Some(known));
+    }
+    let password = given_password(global)?;
+    Ok(password.map(|password| known.with_password(password.to_vec())))
+}

@@ -113,7 +113,7 @@ pub fn image_password(file: Option<&Path>) -> Result<Option<SecretBytes>> {
 
 /// Where indexes are kept; the library makes a folder for each repository in it. `None` where there
 /// is no home: the index is then kept in memory.
-fn cache_root(global: &GlobalArguments) -> Option<PathBuf> {
+pub fn cache_root(global: &GlobalArguments) -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     global
         .cache_dir

@@ -1,9 +1,11 @@
 //! The command line.
 
 mod accounts;
+#[cfg(target_os = "linux")]
+mod agent;
 mod backup;
-mod copy;
 mod boot;
+mod copy;
 mod key;
 mod management;
 mod repository;
@@ -14,12 +16,14 @@ mod server;
 pub use accounts::{
     CodeArguments, EnrolArguments, EnrolmentCodeAction, LoginArguments, TokenAction, TokenArguments, UserAction,
 };
+#[cfg(target_os = "linux")]
+pub use agent::AgentArguments;
 pub use backup::{BackupArguments, DropName};
-pub use copy::CopyArguments;
 pub use boot::{
     AfterwardsName, BootAction, BootCreateArguments, BootKernelAction, ConsoleName, KernelStoreArguments, MediumKind,
     ProfileArguments, StyleName, TaskName,
 };
+pub use copy::CopyArguments;
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
     ApproveArguments, EventAction, GrantArguments, GroupAction, ImageAction, MachineAction, Member, MemberAction,
@@ -139,6 +143,9 @@ pub enum Command {
     Stats,
     /// Run the server: repositories, machines and tasks over HTTPS
     Serve(Box<ServeArguments>),
+    /// Show the screens of a boot medium on this terminal, or do what a boot profile says
+    #[cfg(target_os = "linux")]
+    Agent(AgentArguments),
     /// List the disks of this machine
     Disks,
     /// Make media that PCs are booted from

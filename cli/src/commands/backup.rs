@@ -4,14 +4,13 @@ use crate::arguments::{BackupArguments, DropName, GlobalArguments};
 use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
-use crate::own_disk;
 use crate::place::Place;
 use crate::server_api::{ServerApi, escape};
 use crate::session::{self, Session};
 use crate::units::{percent, rate, size};
 use holotype_repo::core::volume::Drops;
 use holotype_repo::disk::Source;
-use holotype_repo::os::{StdinSource, open_source};
+use holotype_repo::os::{StdinSource, open_source, own_disk};
 use holotype_repo::{BackupOptions, BackupReport, InitOptions, ParentChoice};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
@@ -32,8 +31,9 @@ pub fn run(global: &GlobalArguments, arguments: &BackupArguments) -> Result {
     };
     if arguments.source.as_os_str() != "-"
         && let Some(directory) = place.directory()
+        && let Some(why) = own_disk::source_refusal(&arguments.source, directory)
     {
-        own_disk::check_source(&arguments.source, directory)?;
+        return Err(Failure::failed("own-disk", why));
     }
     let image_password = session::image_password(arguments.image_password_file.as_deref())?;
     let session = match arguments.init && !place.holds_repository(global)? {

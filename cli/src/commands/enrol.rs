@@ -3,13 +3,13 @@
 use crate::arguments::{EnrolArguments, GlobalArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::key_file::FreshKeyFile;
-use crate::machine_parts::MachineParts;
 use crate::output;
 use crate::server_api::ServerApi;
 use crate::{passwords, secret_text, token_file};
 use holotype_repo::core::machine_proof;
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{MACHINE_ENROLMENT, Signing};
+use holotype_repo::os::MachineParts;
 use serde::Deserialize;
 use serde_json::json;
 use std::fmt::Write as _;

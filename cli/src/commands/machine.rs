@@ -4,7 +4,6 @@ use super::management::{id, query, text, time};
 use super::{claims, machine_rights};
 use crate::arguments::{GlobalArguments, MachineAction};
 use crate::exit::{Exit, Failure, Result};
-use crate::machine_parts::MachineParts;
 use crate::output::{self, Table};
 use crate::server_api::ServerApi;
 use crate::units::size;
@@ -52,7 +51,7 @@ fn inventory(global: &GlobalArguments, api: &ServerApi) -> Result {
         let advice = "give the token that `holotype enrol` or `holotype token add --machine` made";
         Failure::failed("not-allowed", format!("token: it is that of a user, not of this machine; {advice}"))
     })?;
-    let parts = serde_json::to_value(MachineParts::read()?).unwrap_or_default();
+    let parts = serde_json::to_value(holotype_repo::os::MachineParts::read()?).unwrap_or_default();
     let machine: Value = api.put(&format!("/machines/{machine}/inventory"), &parts)?;
     show(global, &machine);
     Ok(Exit::Done)

@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
 mod accounts;
+#[cfg(target_os = "linux")]
+mod agent;
 mod backup;
+mod boot;
 mod claims;
 mod copy;
-mod boot;
 mod demo;
 mod diff;
 mod disks;
@@ -48,6 +50,8 @@ pub fn run(cli: Cli) -> Result {
         Command::RebuildIndex => stats::rebuild_index(global),
         Command::Serve(arguments) => serve::run(*arguments, global.quiet),
         Command::Stats => stats::run(global),
+        #[cfg(target_os = "linux")]
+        Command::Agent(arguments) => agent::run(global, &arguments),
         Command::Disks => disks::run(global),
         Command::Boot(action) => boot::run(global, &action),
         Command::Key(action) => key::run(global, &action),

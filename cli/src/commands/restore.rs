@@ -3,12 +3,11 @@
 use crate::arguments::{GlobalArguments, RestoreArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
-use crate::own_disk;
 use crate::place::Place;
 use crate::session::Session;
 use crate::units::{rate, size};
 use holotype_repo::disk::Target;
-use holotype_repo::os::{Overwrite, StdoutTarget, open_target};
+use holotype_repo::os::{Overwrite, StdoutTarget, open_target, own_disk};
 use holotype_repo::{RestoreOptions, RestoreReport, RestoreScope, WriteMode};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

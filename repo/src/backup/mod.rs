@@ -153,12 +153,12 @@ fn store_disk(
 ) -> Result<Stored> {
     let (config, keyring) = (repository.config(), repository.keyring());
     let chunker = Chunker::new(&config.chunker).map_err(|error| Error::decode("config", error))?;
-    let origins = OriginAllocator::new(keyring, SealedTo::Content, config.pack_bytes);
+    let origins = OriginAllocator::new(keyring, SealedTo::Content, plan.pack_bytes);
     let manifest = Mutex::new(ManifestWriter::new(
         Arc::clone(repository.shared_store()),
         keyring,
         plan.image_secret.clone(),
-        config.pack_bytes,
+        plan.pack_bytes,
     ));
     let parent = plan.open_parent(repository)?;
     let leaves = Mutex::new(Vec::new());
@@ -213,7 +213,7 @@ fn store_disk(
             scope.spawn(move || abort.note(worker(regions, buffer_sender, sink)));
         }
         drop((regions, buffer_sender, frame_sender));
-        let assembler = PackAssembler::new(config.repository, PackKind::Data, keyring.signing(), config.pack_bytes);
+        let assembler = PackAssembler::new(config.repository, PackKind::Data, keyring.signing(), plan.pack_bytes);
         scope.spawn(move || store::assemble(assembler, &frames, &pack_sender));
         let storing = scope.spawn(move || {
             abort.note(store::store_packs(repository.store(), config.repository, &packs, filter, counters))

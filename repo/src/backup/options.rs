@@ -40,6 +40,9 @@ pub struct BackupOptions {
     pub image_password: Option<SecretBytes>,
     /// Threads that chunk and compress; by default one for each core.
     pub threads: Option<usize>,
+    /// Closes packs at this many bytes already, where the repository's setting is larger: up to three packs are in memory at
+    /// once.
+    pub most_pack_bytes: Option<u64>,
     /// Take the least derivation cost allowed for the image password, for tests.
     pub fast_derivation: bool,
 }
@@ -58,6 +61,7 @@ impl BackupOptions {
             dry_run: false,
             image_password: None,
             threads: None,
+            most_pack_bytes: None,
             fast_derivation: false,
         }
     }

@@ -11,7 +11,7 @@ use crate::image::layout;
 use crate::image::{ImageDetail, ImagePassword, ImageSummary, OpenedImage, valid_name, valid_tag};
 use crate::manifest::ManifestReader;
 use crate::random;
-use crate::repository::Repository;
+use crate::repository::{Repository, RepositoryConfig};
 use holotype_core::ImageId;
 use holotype_core::compress::Compression;
 use holotype_core::identity::IdentityKeys;
@@ -87,6 +87,7 @@ pub(crate) struct Preset {
 pub(crate) struct BackupPlan {
     pub name: String,
     pub threads: usize,
+    pub pack_bytes: u64,
     pub compression: Compression,
     pub dry_run: bool,
     pub warnings: Vec<String>,
@@ -154,8 +155,12 @@ impl BackupPlan {
         };
         let keys = repository.keyring().identity();
         let threads = options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let pack_bytes = repository.config().pack_bytes;
+        let least = *RepositoryConfig::PACK_BYTES_RANGE.start();
+        let pack_bytes = options.most_pack_bytes.map_or(pack_bytes, |most| pack_bytes.min(most.max(least)));
         Ok(Self {
             name: options.name.clone(),
+            pack_bytes,
             threads: threads.clamp(1, 256),
             compression: options.compression,
             dry_run: options.dry_run,

@@ -8,6 +8,7 @@ pub use pin::ServerPin;
 
 use crate::error::{Error, ErrorKind, Result};
 use holotype_core::secret::SecretBytes;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Request, Response};
@@ -41,6 +42,8 @@ pub struct Endpoint {
 pub struct HttpsClient {
     agent: Agent,
     endpoint: Endpoint,
+    /// Another token than the endpoint's, since a session was renewed.
+    renewed: RwLock<Option<SecretBytes>>,
 }
 
 impl HttpsClient {
@@ -73,12 +76,21 @@ impl HttpsClient {
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
             .build();
-        Ok(Self { agent: Agent::with_parts(config, connector, DefaultResolver::default()), endpoint })
+        Ok(Self {
+            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            endpoint,
+            renewed: RwLock::default(),
+        })
     }
 
     /// `https://HOST:PORT`.
     pub fn origin(&self) -> &str {
         &self.endpoint.origin
+    }
+
+    /// Sends another token from now on: sessions end, and work goes on.
+    pub fn renew_token(&self, token: SecretBytes) {
+        *self.renewed.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }
 
     /// Sends a request whose URI is a path (with query), and gives the answer's head; every status is an
@@ -92,7 +104,8 @@ impl HttpsClient {
         let path = parts.uri.to_string();
         let subject = format!("{}{path}", self.endpoint.origin);
         parts.uri = subject.parse().map_err(|_| Error::new(ErrorKind::InvalidInput, &*subject, "is no address"))?;
-        if let Some(token) = &self.endpoint.token {
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(token) = renewed.as_ref().or(self.endpoint.token.as_ref()) {
             let text = std::str::from_utf8(token.expose()).ok().map(|text| format!("Bearer {}", text.trim()));
             let value = text.and_then(|text| ureq::http::HeaderValue::from_str(&text).ok());
             let mut value = value

@@ -11,7 +11,9 @@ pub(crate) mod file_system;
 mod file_target;
 pub(crate) mod host;
 mod in_use;
+mod machine_parts;
 mod mounts;
+pub mod own_disk;
 mod stream;
 mod sysfs;
 
@@ -19,6 +21,7 @@ pub use block_device::BlockDevice;
 pub use disks::{DiskInfo, PartitionInfo, list_disks};
 pub use file_source::{FileSource, open_source};
 pub use file_target::{FileTarget, Overwrite, open_target};
+pub use machine_parts::MachineParts;
 pub use stream::{StdinSource, StdoutTarget};
 
 /// Number of mounts and swaps in such texts, for the fuzzer.

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::https::{Endpoint, HttpsClient};
 use crate::store::{Folder, Locator, ObjectInfo, ObjectKey, Put, Store};
 use answer::{Attempt, Info, refused};
+use holotype_core::secret::SecretBytes;
 use retry::Patience;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -70,6 +71,11 @@ impl HttpsStore {
         let store = Self { client, name: name.to_owned(), patience: Patience::new(budget), free: Mutex::default() };
         store.info()?;
         Ok(store)
+    }
+
+    /// Sends another token from now on; see [`HttpsClient::renew_token`].
+    pub fn renew_token(&self, token: SecretBytes) {
+        self.client.renew_token(token);
     }
 
     fn path(&self, rest: &str) -> String {

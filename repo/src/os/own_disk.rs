@@ -1,24 +1,22 @@
 //! A repository must not be part of what is backed up, nor overwritten by a restore: a backup of
 //! the disk that it is written to would never be consistent, and would be lost with that disk.
 
-use crate::exit::{Failure, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// Refuses a source that holds the repository.
-///
-/// # Errors
-/// Where `source` is a file in the repository's directory, the disk or partition that it is on, or
-/// the image file of such a disk.
-pub fn check_source(source: &Path, repository: &Path) -> Result<()> {
-    let Some(why) = holds(source, repository) else { return Ok(()) };
-    Err(Failure::failed(
-        "own-disk",
-        format!("{}: {why}, and a backup cannot hold itself; put the repository on another disk", source.display()),
-    ))
+/// Why a source cannot be backed up to the repository in this directory, in a sentence: where `source` is a file in
+/// the repository's directory, the disk or partition that it is on, or the image file of such a disk.
+pub fn source_refusal(source: &Path, repository: &Path) -> Option<String> {
+    let why = holds(source, repository)?;
+    let place = source.display();
+    Some(format!("{place}: {why}, and a backup cannot hold itself; put the repository on another disk"))
 }
 
 /// Refuses a target inside of the repository's directory. Disks that are in use are refused by the
 /// library.
+///
+/// # Errors
+/// `TargetRefused`.
 pub fn check_target(target: &Path, repository: &Path) -> Result<()> {
     let above = target.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let place = target.canonicalize().or_else(|_| above.canonicalize());
@@ -27,8 +25,8 @@ pub fn check_target(target: &Path, repository: &Path) -> Result<()> {
         return Ok(());
     }
     let why = "it is inside of the repository";
-    let error = holotype_repo::Error::new(holotype_repo::ErrorKind::TargetRefused, target.display().to_string(), why);
-    Err(error.advise("give another path").into())
+    let error = Error::new(ErrorKind::TargetRefused, target.display().to_string(), why);
+    Err(error.advise("give another path"))
 }
 
 /// Why `source` holds the repository, where it does.

@@ -1,7 +1,7 @@
 //! What this machine is made of, as far as Linux tells: for the server's list of machines. It identifies nobody.
 
-use crate::exit::Result;
-use holotype_repo::os::{DiskInfo, list_disks};
+use super::{DiskInfo, list_disks};
+use crate::error::Result;
 use serde::Serialize;
 use std::fs;
 use std::net::IpAddr;

@@ -1,0 +1,159 @@
+//! Requests of the management API, and what refusals mean.
+
+use holotype_repo::core::secret::SecretBytes;
+use holotype_repo::https::{Endpoint, HttpsClient};
+use http::{Method, Request, StatusCode, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// What all paths begin with.
+const PREFIX: &str = "/api/v1";
+/// A longer answer is none of this API.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Why a request was not answered as it was hoped.
+#[derive(Debug)]
+pub struct ApiFailure {
+    /// The answer's status; absent where none came.
+    pub status: Option<StatusCode>,
+    /// The server's time by the answer's head, in milliseconds since 1970 (UTC).
+    pub server_ms: Option<i64>,
+    sentence: String,
+    can_pass: bool,
+}
+
+impl ApiFailure {
+    fn new(sentence: String) -> Self {
+        Self { status: None, server_ms: None, sentence, can_pass: false }
+    }
+
+    /// A failure that no answer told.
+    pub(super) fn from_sentence(sentence: String) -> Self {
+        Self::new(sentence)
+    }
+
+    /// Whether it may go away by itself: no answer, or "later".
+    pub fn can_pass(&self) -> bool {
+        self.can_pass
+    }
+
+    /// Whether the answer was this.
+    pub fn is(&self, status: StatusCode) -> bool {
+        self.status == Some(status)
+    }
+}
+
+impl fmt::Display for ApiFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    message: String,
+}
+
+/// A client of the management API.
+pub struct Api {
+    client: HttpsClient,
+}
+
+impl Api {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ApiFailure> {
+        let client = HttpsClient::new(endpoint).map_err(|error| ApiFailure::new(error.to_string()))?;
+        Ok(Self { client })
+    }
+
+    /// Sends this token from now on.
+    pub fn renew_token(&self, token: SecretBytes) {
+        self.client.renew_token(token);
+    }
+
+    /// Asks once. `path` is below `/api/v1`.
+    ///
+    /// # Errors
+    /// Where no good answer came.
+    pub fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T, ApiFailure> {
+        let subject = format!("{}{PREFIX}{}", self.client.origin(), path.split('?').next().unwrap_or(path));
+        let refuse = |why: &dyn fmt::Display| ApiFailure::new(format!("{subject}: {why}"));
+        let mut request = Request::builder().method(method).uri(format!("{PREFIX}{path}"));
+        let mut bytes = Zeroizing::new(Vec::new());
+        let response = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                serde_json::to_writer(&mut *bytes, body).map_err(|error| refuse(&error))?;
+                self.client.send(request.body(bytes.as_slice()).map_err(|error| refuse(&error))?)
+            }
+            None => self.client.send(request.body(()).map_err(|error| refuse(&error))?),
+        };
+        let response = response.map_err(|error| {
+            let can_pass = error.kind() == holotype_repo::ErrorKind::Io;
+            ApiFailure { can_pass, ..ApiFailure::new(error.to_string()) }
+        })?;
+        let status = response.status();
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let server_ms = date.map(|date| date.timestamp().as_millisecond());
+        let bytes = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+        let bytes = bytes.map_err(|error| {
+            let sentence = format!("{subject}: the answer broke off: {error}");
+            ApiFailure { can_pass: true, ..ApiFailure::new(sentence) }
+        })?;
+        let bytes = Zeroizing::new(bytes);
+        if !status.is_success() {
+            let why = match serde_json::from_slice::<ErrorBody>(&bytes) {
+                Ok(body) => body.message.chars().filter(|c| !c.is_control()).take(500).collect(),
+                Err(_) => format!("the answer is {status} and not that of a Holotype server; look at the address"),
+            };
+            let can_pass = matches!(status.as_u16(), 429 | 502 | 503 | 504);
+            let sentence = format!("{subject}: {why}");
+            return Err(ApiFailure { status: Some(status), server_ms, sentence, can_pass });
+        }
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text)
+            .map_err(|error| refuse(&format!("the answer is not that of a server of this version: {error}")))
+    }
+
+    /// Asks until an answer comes that will not change by waiting, for at most `patience`; tells each wait.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub fn ask_patiently<T: DeserializeOwned>(
+        &self,
+        (method, path, body): (Method, &str, Option<&Value>),
+        patience: Duration,
+        mut tell: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<T, ApiFailure> {
+        let (started, mut wait) = (Instant::now(), FIRST_WAIT);
+        loop {
+            match self.ask(method.clone(), path, body) {
+                Err(failure) if failure.can_pass && started.elapsed() + wait < patience && !cancelled() => {
+                    tell(&format!("{failure}; trying again in {} s", wait.as_secs().max(1)));
+                    sleep(wait, cancelled);
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Sleeps, and ends early where it is cancelled.
+pub fn sleep(wait: Duration, cancelled: &dyn Fn() -> bool) {
+    let until = Instant::now() + wait;
+    while !cancelled() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50).min(wait));
+    }
+}

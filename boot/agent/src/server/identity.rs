@@ -1,0 +1,355 @@
+//! Who this machine is to the server: a session by its key, an enrolment by the medium's code, or a claim that an
+//! operator approves.
+
+use super::api::{Api, ApiFailure, sleep};
+use holotype_boot::profile::Server;
+use holotype_repo::core::WriterId;
+use holotype_repo::core::machine_proof::{self, NONCE_BYTES};
+use holotype_repo::core::secret::{Secret32, SecretBytes};
+use holotype_repo::core::signature::{MACHINE_ENROLMENT, MACHINE_SESSION, Signing};
+use holotype_repo::https::Endpoint;
+use holotype_repo::os::MachineParts;
+use holotype_repo::remote::HttpsStore;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// How long a server that gives no answer is waited for at the start.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+/// How often an operator's word is asked for.
+const CLAIM_WAIT: Duration = Duration::from_secs(5);
+/// A clock that is further off is put right by the server's.
+const MOST_SKEW_MS: i64 = 60_000;
+/// A token is renewed when so much of its life is left, in milliseconds, or half of it.
+const RENEW_BEFORE_MS: i64 = 20 * 60 * 1000;
+const RENEWER_WAIT: Duration = Duration::from_secs(2);
+
+/// What a claim is signed over, until the core says it.
+fn claim_message(public_key: &WriterId) -> Vec<u8> {
+    machine_proof::enrolment_message("claim", public_key)
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What people compare: `ABCD-EFGH`, the first 40 bits of the key's hash as an enrolment code writes them.
+pub fn fingerprint_of(public_key: &WriterId) -> String {
+    let mut first = [0; machine_proof::CODE_CHARACTERS * 5 / 8];
+    let length = first.len();
+    first.copy_from_slice(&blake3::hash(public_key.as_bytes()).as_bytes()[..length]);
+    machine_proof::code_text(&first).chars().take(9).collect()
+}
+
+#[derive(Deserialize)]
+struct Enrolled {
+    machine: String,
+    token: String,
+    expires_ms: i64,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    token: String,
+    expires_ms: i64,
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    state: String,
+    fingerprint: String,
+    /// Id of the machine, once it is approved.
+    machine: Option<String>,
+}
+
+/// What connecting tells.
+pub trait Connecting {
+    /// A step, in a sentence.
+    fn tell(&mut self, step: &str);
+    /// The operator is waited for.
+    fn claim(&mut self, fingerprint: &str, state: &str);
+    /// Whether it is to end.
+    fn is_cancelled(&self) -> bool;
+}
+
+struct Token {
+    secret: SecretBytes,
+    /// By the server's clock.
+    expires_ms: i64,
+    lifetime_ms: i64,
+}
+
+/// This machine, known to its server.
+pub struct ServerSide {
+    pub(super) api: Api,
+    endpoint: Endpoint,
+    key: Signing,
+    machine: String,
+    token: Mutex<Token>,
+    /// What the server's clock is ahead of this one, in milliseconds.
+    offset_ms: Mutex<i64>,
+    stores: Mutex<Vec<Weak<HttpsStore>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ServerSide {
+    /// Comes to terms with the server. `seed` is that of the machine's key, `name` what it is called where it is new;
+    /// the machine's id is noted in `state_dir`.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn connect(
+        server: &Server,
+        seed: &[u8; 32],
+        name: &str,
+        state_dir: &Path,
+        connecting: &mut dyn Connecting,
+    ) -> Result<Arc<Self>, String> {
+        let pin = server.pin.parse().map_err(|_| "the server's pin in the profile is none; make the medium anew")?;
+        let origin = server.url.trim_end_matches('/').to_owned();
+        let endpoint = Endpoint { origin, pin: Some(pin), token: None };
+        let api = Api::new(endpoint.clone()).map_err(|failure| failure.to_string())?;
+        let key = Signing::from_seed(&Secret32::new(*seed));
+        let note = state_dir.join("machine.id");
+        let known = server.machine.clone().or_else(|| read_id(&note));
+        let mut asking = Asking { api, key, name: name.to_owned(), offset_ms: 0 };
+        let (machine, token) = asking.identify(server, known, connecting)?;
+        // Only a convenience: without it the machine claims its place again.
+        let _ = std::fs::write(&note, &machine);
+        asking.api.renew_token(token.secret.clone());
+        let Asking { api, key, offset_ms, .. } = asking;
+        let side = Arc::new(Self {
+            api,
+            endpoint,
+            key,
+            machine,
+            token: Mutex::new(token),
+            offset_ms: Mutex::new(offset_ms),
+            stores: Mutex::default(),
+        });
+        let renewed = Arc::downgrade(&side);
+        std::thread::spawn(move || renew(&renewed));
+        Ok(side)
+    }
+
+    /// The machine's id.
+    pub fn machine(&self) -> &str {
+        &self.machine
+    }
+
+    /// The machine's key.
+    pub fn key(&self) -> &Signing {
+        &self.key
+    }
+
+    /// `https://HOST:PORT`.
+    pub fn origin(&self) -> &str {
+        &self.endpoint.origin
+    }
+
+    /// A repository's store; its token is renewed as long as it is used.
+    ///
+    /// # Errors
+    /// Those of [`HttpsStore::open`].
+    pub fn store(&self, repository: &str) -> holotype_repo::Result<Arc<HttpsStore>> {
+        let token = Some(lock(&self.token).secret.clone());
+        let store = Arc::new(HttpsStore::open(Endpoint { token, ..self.endpoint.clone() }, repository)?);
+        lock(&self.stores).push(Arc::downgrade(&store));
+        Ok(store)
+    }
+
+    /// Tells the server what this machine is made of.
+    ///
+    /// # Errors
+    /// Where it does not take it.
+    pub fn tell_inventory(&self) -> Result<(), ApiFailure> {
+        let parts = MachineParts::read().unwrap_or_else(|_| MachineParts::identity());
+        let body = serde_json::to_value(parts).unwrap_or(Value::Null);
+        self.api.ask::<Value>(Method::PUT, &format!("/machines/{}/inventory", self.machine), Some(&body)).map(drop)
+    }
+
+    fn renew_if_due(&self) {
+        let (offset_ms, due) = {
+            let (offset_ms, token) = (*lock(&self.offset_ms), lock(&self.token));
+            let before_ms = RENEW_BEFORE_MS.min(token.lifetime_ms / 2);
+            (offset_ms, token.expires_ms - (now_ms() + offset_ms) < before_ms)
+        };
+        if !due {
+            return;
+        }
+        // A failure is tried again soon; until the token ends nothing is lost.
+        if let Ok(token) = open_session(&self.api, &self.key, &self.machine, offset_ms) {
+            self.api.renew_token(token.secret.clone());
+            let mut stores = lock(&self.stores);
+            stores.retain(|store| store.strong_count() > 0);
+            stores.iter().filter_map(Weak::upgrade).for_each(|store| store.renew_token(token.secret.clone()));
+            *lock(&self.token) = token;
+        }
+    }
+}
+
+/// Renews the token until nobody uses it any more.
+fn renew(side: &Weak<ServerSide>) {
+    while let Some(side) = side.upgrade() {
+        side.renew_if_due();
+        drop(side);
+        std::thread::sleep(RENEWER_WAIT);
+    }
+}
+
+fn read_id(path: &PathBuf) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn open_session(api: &Api, key: &Signing, machine: &str, offset_ms: i64) -> Result<Token, ApiFailure> {
+    let mut nonce = [0; NONCE_BYTES];
+    // Without randomness the time tells proofs apart.
+    let _ = getrandom::fill(&mut nonce);
+    let at_ms = now_ms() + offset_ms;
+    let proof = key.sign(MACHINE_SESSION, &machine_proof::session_message(machine, at_ms, &nonce));
+    let body = json!({ "machine": machine, "at_ms": at_ms, "nonce": hex(&nonce), "signature": hex(&proof) });
+    let session: Session = api.ask(Method::POST, "/machines/session", Some(&body))?;
+    let lifetime_ms = session.expires_ms - at_ms;
+    Ok(Token { secret: SecretBytes::new(session.token.into_bytes()), expires_ms: session.expires_ms, lifetime_ms })
+}
+
+struct Asking {
+    api: Api,
+    key: Signing,
+    name: String,
+    offset_ms: i64,
+}
+
+impl Asking {
+    fn identify(
+        &mut self,
+        server: &Server,
+        known: Option<String>,
+        connecting: &mut dyn Connecting,
+    ) -> Result<(String, Token), String> {
+        let mut why_not = None;
+        if let Some(machine) = known {
+            connecting.tell(&format!("asking {} for a session", server.url));
+            match self.session(&machine, connecting) {
+                Ok(token) => return Ok((machine, token)),
+                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(failure),
+                Err(failure) => return Err(failure.to_string()),
+            }
+        }
+        if let Some(enrolment) = &server.enrolment {
+            connecting.tell("enrolling this PC with the medium's code");
+            match self.enrol(&enrolment.code, connecting) {
+                Ok(enrolled) => return Ok(enrolled),
+                // Used already: a medium that keeps no key makes a new one at each boot.
+                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(failure),
+                Err(failure) => return Err(failure.to_string()),
+            }
+        }
+        self.claim(connecting).map_err(|failure| match why_not {
+            Some(before) if failure.is(StatusCode::NOT_FOUND) => {
+                format!("{before}; make a medium with a new enrolment code")
+            }
+            _ => failure.to_string(),
+        })
+    }
+
+    fn session(&mut self, machine: &str, connecting: &mut dyn Connecting) -> Result<Token, ApiFailure> {
+        let started = std::time::Instant::now();
+        loop {
+            match open_session(&self.api, &self.key, machine, self.offset_ms) {
+                // Clocks of PCs are off by hours and years; the server's counts, and its key was checked.
+                Err(ApiFailure { server_ms: Some(server_ms), .. })
+                    if (server_ms - now_ms() - self.offset_ms).abs() > MOST_SKEW_MS =>
+                {
+                    self.offset_ms = server_ms - now_ms();
+                    connecting.tell("the clock of this PC is off; taking the server's time");
+                }
+                Err(failure)
+                    if failure.can_pass() && started.elapsed() < FIRST_PATIENCE && !connecting.is_cancelled() =>
+                {
+                    connecting.tell(&format!("{failure}; trying again"));
+                    sleep(Duration::from_secs(2), &|| connecting.is_cancelled());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// What is told of this machine; `what` is signed.
+    fn body(&self, what: &[u8]) -> Value {
+        let parts = MachineParts::identity();
+        json!({
+            "name": self.name, "public_key": self.key.writer().to_string(),
+            "signature": hex(&self.key.sign(MACHINE_ENROLMENT, what)),
+            "smbios_uuid": parts.smbios_uuid, "serial": parts.serial, "macs": parts.mac_addresses,
+        })
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        connecting: &mut dyn Connecting,
+    ) -> Result<T, ApiFailure> {
+        let started = std::time::Instant::now();
+        loop {
+            match self.api.ask(Method::POST, path, Some(body)) {
+                Err(failure)
+                    if failure.can_pass() && started.elapsed() < FIRST_PATIENCE && !connecting.is_cancelled() =>
+                {
+                    connecting.tell(&format!("{failure}; trying again"));
+                    sleep(Duration::from_secs(2), &|| connecting.is_cancelled());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn enrol(&self, code: &str, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
+        let code = machine_proof::normal_code(code).unwrap_or_default();
+        let mut body = self.body(&machine_proof::enrolment_message(&code, &self.key.writer()));
+        body["code"] = json!(code);
+        let enrolled: Enrolled = self.ask("/enrol", &body, connecting)?;
+        let lifetime_ms = enrolled.expires_ms - now_ms() - self.offset_ms;
+        let secret = SecretBytes::new(enrolled.token.into_bytes());
+        Ok((enrolled.machine, Token { secret, expires_ms: enrolled.expires_ms, lifetime_ms }))
+    }
+
+    /// Asks until the operator has decided.
+    fn claim(&mut self, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
+        let body = self.body(&claim_message(&self.key.writer()));
+        let refused = |why: &str| ApiFailure::from_sentence(format!("this PC and the server: {why}"));
+        loop {
+            let claim: Claim = self.ask("/machine/claims", &body, connecting)?;
+            match (claim.state.as_str(), claim.machine) {
+                ("approved", Some(machine)) => {
+                    let token = self.session(&machine, connecting)?;
+                    return Ok((machine, token));
+                }
+                ("approved", None) => {
+                    return Err(refused("it was let in, but the server did not say as which machine"));
+                }
+                ("refused", _) => {
+                    return Err(refused("the operator refused it; ask the operator, or make a medium with a code"));
+                }
+                _ => {}
+            }
+            connecting.claim(&claim.fingerprint, "waiting for the operator");
+            sleep(CLAIM_WAIT, &|| connecting.is_cancelled());
+            if connecting.is_cancelled() {
+                return Err(refused("nobody waits for the operator any longer"));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Runs of the server's tasks: what this machine is to do, how far it is, and how it ended.
+
+use super::api::ApiFailure;
+use super::identity::ServerSide;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// How long a server that is gone is waited for between runs, and to take a result.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// How long one question for runs waits at the server, in seconds: a person who stops it waits no longer.
+const POLL_SECONDS: u8 = 5;
+/// Longest result, in characters, as the server takes it.
+const MOST_RESULT_CHARACTERS: usize = 4000;
+
+/// A run that is queued for this machine.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// `backup` or `restore`.
+    pub action: String,
+    /// Name of the repository.
+    pub repository: Option<String>,
+    /// What is restored.
+    pub image: Option<String>,
+    /// Which disk, and other choices.
+    #[serde(default)]
+    pub options: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Runs {
+    items: Vec<Run>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Done.
+    Done,
+    /// Failed.
+    Failed,
+    /// Stopped by a person or by the server.
+    Cancelled,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone)]
+pub struct RunEnd {
+    /// How.
+    pub state: RunState,
+    /// The image that a backup made.
+    pub image: Option<String>,
+    /// In a sentence.
+    pub result: String,
+    /// What a restore signed.
+    pub receipt: Option<String>,
+}
+
+impl ServerSide {
+    /// What is queued, the oldest first; waits a little where nothing is. A server that is gone is waited for.
+    ///
+    /// # Errors
+    /// Where the server refuses, or is gone for long.
+    pub fn queued_runs(&self, tell: impl FnMut(&str), cancelled: &dyn Fn() -> bool) -> Result<Vec<Run>, ApiFailure> {
+        let path = format!("/machine/runs?wait_seconds={POLL_SECONDS}");
+        let runs: Runs = self.api.ask_patiently((Method::GET, &path, None), PATIENCE, tell, cancelled)?;
+        Ok(runs.items)
+    }
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// 409 where it is not queued any more.
+    pub fn start_run(&self, run: &Run) -> Result<(), ApiFailure> {
+        let path = format!("/machine/runs/{}/start", run.id);
+        let quiet = |_: &str| {};
+        self.api.ask_patiently::<Value>((Method::POST, &path, None), PATIENCE, quiet, &|| false).map(drop)
+    }
+
+    /// Tells how far a run is; asked once.
+    ///
+    /// # Errors
+    /// 409 where it was cancelled.
+    pub fn report_progress(
+        &self,
+        run: &Run,
+        stage: &str,
+        done_bytes: u64,
+        total_bytes: Option<u64>,
+    ) -> Result<(), ApiFailure> {
+        let stage: String = stage.chars().filter(|c| !c.is_control()).take(100).collect();
+        let body = json!({ "done_bytes": done_bytes, "total_bytes": total_bytes, "stage": stage });
+        self.api.ask::<Value>(Method::POST, &format!("/machine/runs/{}/progress", run.id), Some(&body)).map(drop)
+    }
+
+    /// Records how a run ended. A server that is gone is waited for.
+    ///
+    /// # Errors
+    /// Where it does not take it.
+    pub fn end_run(
+        &self,
+        run: &Run,
+        end: &RunEnd,
+        tell: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), ApiFailure> {
+        let state = match end.state {
+            RunState::Done => "done",
+            RunState::Failed => "failed",
+            RunState::Cancelled => "cancelled",
+        };
+        let result = end.result.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let result: String = result.take(MOST_RESULT_CHARACTERS).collect();
+        // The server takes no control characters: the receipt goes as a JSON string, quotes and all.
+        let receipt = end.receipt.as_ref().and_then(|receipt| serde_json::to_string(receipt).ok());
+        let body = json!({ "state": state, "image": end.image, "result": result, "receipt": receipt });
+        let path = format!("/machine/runs/{}/end", run.id);
+        let asked = (Method::POST, path.as_str(), Some(&body));
+        match self.api.ask_patiently::<Value>(asked, PATIENCE, tell, cancelled) {
+            // An answer that was lost: it is recorded already.
+            Err(failure) if failure.is(http::StatusCode::CONFLICT) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}

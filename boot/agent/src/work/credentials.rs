@@ -1,0 +1,81 @@
+//! What opens a repository where nobody types a password.
+
+use super::Setup;
+use crate::server::ServerSide;
+use holotype_boot::profile::Task;
+use holotype_repo::core::secret::SecretBytes;
+use holotype_repo::{Credentials, Repository, Store};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What opens the repository of an unattended backup: what the command line gave, or the medium's writer key.
+///
+/// # Errors
+/// In a sentence, where there is nothing.
+pub fn for_backup(setup: &Setup) -> Result<Credentials, String> {
+    if let Some(credentials) = &setup.credentials {
+        return Ok(credentials.clone());
+    }
+    match setup.profile.as_ref().map(|profile| &profile.task) {
+        Some(Task::Backup { writer_key, .. }) => {
+            let bytes = from_hex(writer_key).ok_or("the medium's writer key is none; make the medium anew")?;
+            Ok(Credentials::key_file(bytes.expose().to_vec()))
+        }
+        _ => Err("this medium has no writer key, so it cannot add images without a password; make a medium with one"
+            .to_owned()),
+    }
+}
+
+/// Opens a repository for an unattended restore: with what the command line gave, or with the grant that the server
+/// keeps for this machine.
+///
+/// # Errors
+/// In a sentence.
+pub fn for_restore(
+    setup: &Setup,
+    store: &Arc<dyn Store>,
+    server: Option<&ServerSide>,
+    image: &str,
+    cache: &Path,
+) -> Result<Repository, String> {
+    match &setup.credentials {
+        Some(credentials) => {
+            Repository::open_shared(Arc::clone(store), credentials, Some(cache)).map_err(|error| error.to_string())
+        }
+        None => open_with_grant(store, server, image, cache),
+    }
+}
+
+/// Opens what a grant opens: the keys of one image, wrapped to this machine's key ([`ServerSide::key`]).
+///
+/// # Errors
+/// In a sentence.
+pub fn open_with_grant(
+    _store: &Arc<dyn Store>,
+    _server: Option<&ServerSide>,
+    _image: &str,
+    _cache: &Path,
+) -> Result<Repository, String> {
+    Err("this program cannot open grants yet; restore by hand with the password".to_owned())
+}
+
+fn from_hex(text: &str) -> Option<SecretBytes> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    for pair in text.as_bytes().chunks(2) {
+        let [high, low] = pair else { return None };
+        bytes.push((digit(*high)? << 4 | digit(*low)?) as u8);
+    }
+    Some(SecretBytes::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_from_hexadecimal_digits() {
+        assert_eq!(from_hex("0aFF").unwrap().expose(), [10, 255]);
+        assert!(from_hex("0").is_none() && from_hex("0g").is_none());
+    }
+}

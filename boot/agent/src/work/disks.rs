@@ -1,0 +1,187 @@
+//! The disks, with what is on them.
+
+use crate::screens::DiskView;
+use crate::screens::text::{plain, size};
+use crate::system::places;
+use holotype_boot::profile::DiskChoice;
+use holotype_repo::core::layout::{self, DiskLayout, SurveyOptions, VolumeInfo};
+use holotype_repo::core::volume::ReadAt;
+use holotype_repo::disk::Source;
+use holotype_repo::os::{DiskInfo, list_disks, open_source};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Lines of content that are shown.
+const MOST_LINES: usize = 8;
+/// A disk whose first bytes are zeros and that has no table is taken for empty.
+const LOOKED_AT_BYTES: usize = 1 << 20;
+
+/// A source as a survey reads it.
+struct Surveyed<'a>(&'a dyn Source);
+
+impl ReadAt for Surveyed<'_> {
+    fn bytes(&self) -> u64 {
+        self.0.geometry().bytes.unwrap_or(0)
+    }
+
+    fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read_at(offset_bytes + filled as u64, &mut buffer[filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The disks of this machine, or these files in place of them.
+///
+/// # Errors
+/// In a sentence.
+pub fn list(files: &[PathBuf]) -> Result<Vec<DiskView>, String> {
+    if !files.is_empty() {
+        return Ok(files.iter().map(|file| of_file(file)).collect());
+    }
+    let medium = places::medium_disk();
+    let disks = list_disks().map_err(|error| error.to_string())?;
+    Ok(disks.into_iter().map(|disk| of_disk(disk, medium.as_deref())).collect())
+}
+
+fn of_disk(disk: DiskInfo, medium: Option<&Path>) -> DiskView {
+    let path = PathBuf::from(&disk.path);
+    let (content, is_empty) = content_of(&path);
+    DiskView {
+        is_medium: medium == Some(&path),
+        in_use: !disk.mounted_at.is_empty(),
+        model: plain(&disk.model.unwrap_or_default(), 60),
+        serial: plain(&disk.serial.unwrap_or_default(), 60),
+        bus: plain(&disk.bus.unwrap_or_default(), 30),
+        bytes: disk.bytes,
+        read_only: disk.read_only,
+        content,
+        is_empty,
+        path,
+    }
+}
+
+fn of_file(file: &Path) -> DiskView {
+    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let (content, is_empty) = if bytes == 0 { (Vec::new(), true) } else { content_of(file) };
+    DiskView { path: file.to_owned(), model: "file".to_owned(), bytes, content, is_empty, ..DiskView::default() }
+}
+
+/// What is on a disk, a line each, and whether it is empty. What cannot be read is told as such.
+fn content_of(path: &Path) -> (Vec<String>, bool) {
+    let source = match open_source(path) {
+        Ok(source) => source,
+        Err(error) => return (vec![format!("cannot be looked at: {error}")], false),
+    };
+    let disk = Surveyed(&*source);
+    let options = SurveyOptions { raw: true, ..SurveyOptions::default() };
+    let layout = layout::survey(&disk, source.geometry().logical_sector_bytes, &options).layout;
+    let known = layout.table.is_some() || layout.volumes.iter().any(|volume| volume.filesystem.is_some());
+    let mut first = vec![0; LOOKED_AT_BYTES.min(usize::try_from(disk.bytes()).unwrap_or(LOOKED_AT_BYTES))];
+    let is_zero = disk.read_exact_at(0, &mut first).is_ok() && first.iter().all(|byte| *byte == 0);
+    (lines_of(&layout), !known && is_zero)
+}
+
+/// A layout as lines for people.
+pub fn lines_of(layout: &DiskLayout) -> Vec<String> {
+    let known = |volume: &&VolumeInfo| volume.filesystem.is_some() || volume.partition.is_some();
+    let mut lines: Vec<String> = layout.volumes.iter().filter(known).map(line_of).collect();
+    if lines.is_empty() && layout.table.is_some() {
+        lines.push("a partition table without partitions".to_owned());
+    }
+    if lines.len() > MOST_LINES {
+        let more = lines.len() - (MOST_LINES - 1);
+        lines.truncate(MOST_LINES - 1);
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+fn line_of(volume: &VolumeInfo) -> String {
+    let filesystem = volume.filesystem.as_deref().unwrap_or("unknown");
+    let label = volume.label.as_deref().or(volume.partition_name.as_deref()).unwrap_or_default();
+    let label = if label.is_empty() { String::new() } else { format!("  \"{}\"", plain(label, 30)) };
+    format!("{}: {}  {}{label}", volume.title(), plain(filesystem, 20), size(volume.bytes))
+}
+
+/// The disk that a profile or a task means.
+///
+/// # Errors
+/// In a sentence, where it is not clear; then none is touched.
+pub fn choose<'a>(disks: &'a [DiskView], choice: &DiskChoice) -> Result<&'a DiskView, String> {
+    let candidates: Vec<&DiskView> = disks.iter().filter(|disk| !disk.is_medium).collect();
+    let names = || candidates.iter().map(|disk| disk.short_name()).collect::<Vec<_>>().join(", ");
+    match choice {
+        DiskChoice::Only if candidates.len() > 1 => Err(format!(
+            "this PC has {} disks ({}), and the medium does not say which is meant; choose by hand, or make a medium that names the serial number",
+            candidates.len(),
+            names()
+        )),
+        DiskChoice::Only | DiskChoice::First => candidates.first().copied().ok_or_else(|| {
+            "no disk was found; check cables and the firmware's settings, or take a medium with all drivers".to_owned()
+        }),
+        DiskChoice::Serial(serial) => {
+            let mut found = candidates.iter().filter(|disk| disk.serial.trim() == serial.trim());
+            match (found.next(), found.next()) {
+                (Some(disk), None) => Ok(disk),
+                (Some(_), Some(_)) => Err(format!("two disks have the serial number {serial}; choose by hand")),
+                _ => Err(format!("no disk has the serial number {serial}; there are: {}; choose by hand", names())),
+            }
+        }
+    }
+}
+
+/// The disk that a task's option names: by path, name or serial number; the only one where it names none.
+///
+/// # Errors
+/// In a sentence.
+pub fn choose_named<'a>(disks: &'a [DiskView], name: Option<&str>) -> Result<&'a DiskView, String> {
+    let Some(name) = name else { return choose(disks, &DiskChoice::Only) };
+    let by_path = |disk: &&DiskView| !disk.is_medium && (disk.path == Path::new(name) || disk.short_name() == name);
+    match disks.iter().find(by_path) {
+        Some(disk) => Ok(disk),
+        None => choose(disks, &DiskChoice::Serial(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(name: &str, serial: &str, is_medium: bool) -> DiskView {
+        DiskView { path: format!("/dev/{name}").into(), serial: serial.to_owned(), is_medium, ..DiskView::default() }
+    }
+
+    #[test]
+    fn a_disk_is_chosen_only_where_it_is_clear() {
+        let disks = [disk("sda", "M", true), disk("sdb", "S1", false), disk("sdc", "S2", false)];
+        let chosen = |choice: DiskChoice| choose(&disks, &choice).map(DiskView::short_name);
+        assert!(chosen(DiskChoice::Only).unwrap_err().contains("sdb, sdc"));
+        assert_eq!(choose(&disks[..2], &DiskChoice::Only).unwrap().short_name(), "sdb");
+        assert!(choose(&disks[..1], &DiskChoice::Only).unwrap_err().contains("no disk was found"));
+        assert_eq!(chosen(DiskChoice::First).unwrap(), "sdb");
+        assert_eq!(chosen(DiskChoice::Serial("S2".into())).unwrap(), "sdc");
+        assert!(chosen(DiskChoice::Serial("M".into())).is_err(), "never the medium");
+        assert_eq!(choose_named(&disks, Some("/dev/sdc")).unwrap().short_name(), "sdc");
+        assert_eq!(choose_named(&disks, Some("S1")).unwrap().short_name(), "sdb");
+        assert!(choose_named(&disks, Some("sda")).is_err() && choose_named(&disks, None).is_err());
+    }
+
+    #[test]
+    fn what_is_on_a_file_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, vec![0; 2 << 20]).unwrap();
+        let full = folder.path().join("full");
+        std::fs::write(&full, vec![7; 2 << 20]).unwrap();
+        let disks = list(&[empty, full, folder.path().join("none")]).unwrap();
+        assert_eq!(disks.iter().map(|disk| disk.is_empty).collect::<Vec<_>>(), [true, false, true]);
+    }
+}

@@ -1,0 +1,81 @@
+//! Network and server.
+
+use super::{Telling, Worker};
+use crate::screens::News;
+use crate::server::{Connecting, ServerSide};
+use crate::system::{machine_key, network};
+use holotype_boot::profile::Style;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::PoisonError;
+use zeroize::Zeroizing;
+
+impl Connecting for &Telling {
+    fn tell(&mut self, step: &str) {
+        self.step(step);
+    }
+
+    fn claim(&mut self, fingerprint: &str, state: &str) {
+        self.news(News::Claim { fingerprint: fingerprint.to_owned(), state: state.to_owned() });
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+impl Worker {
+    /// Brings the network up where the profile wants one, and comes to terms with its server.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub(crate) fn connect(&mut self, telling: &Telling) -> Result<(), String> {
+        let Some(profile) = self.setup.profile.clone() else { return Ok(()) };
+        if profile.style == Style::Network && self.setup.is_init && !self.network_is_up {
+            let cancelled = || telling.cancel.is_cancelled();
+            network::start(&profile.network, &mut |step| telling.step(step), &cancelled)
+                .map_err(|error| error.to_string())?;
+            self.network_is_up = true;
+        }
+        let (Some(server), None) = (&profile.server, self.server()) else { return Ok(()) };
+        let seed = self.machine_key()?;
+        let mut connecting = telling;
+        let side = ServerSide::connect(server, &seed, &profile.name, &self.setup.state_dir, &mut connecting)?;
+        telling.step("connected to the server");
+        // The server's list of machines is a convenience.
+        if let Err(failure) = side.tell_inventory() {
+            telling.step(&format!("the server did not take what this PC is made of: {failure}"));
+        }
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(side);
+        Ok(())
+    }
+
+    fn machine_key(&self) -> Result<Zeroizing<[u8; 32]>, String> {
+        match self.setup.is_init {
+            true => machine_key::load_or_make().map(|(seed, _)| seed).map_err(|error| error.to_string()),
+            false => own_key(&self.setup.state_dir.join("machine.key")),
+        }
+    }
+}
+
+/// The key of an ordinary Linux: a file that its owner alone may read, of 32 bytes.
+fn own_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, String> {
+    let mut seed = Zeroizing::new([0; 32]);
+    if let Ok(bytes) = std::fs::read(path).map(Zeroizing::new) {
+        let bytes: &[u8; 32] = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| format!("{}: is no machine's key; move it away, and one is made", path.display()))?;
+        seed.copy_from_slice(bytes);
+        return Ok(seed);
+    }
+    getrandom::fill(&mut *seed).map_err(|error| format!("random numbers: {error}"))?;
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(&*seed)?;
+        file.sync_all()
+    });
+    made.map_err(|error| format!("{}: could not keep the machine's key: {error}", path.display()))?;
+    Ok(seed)
+}

@@ -1,0 +1,91 @@
+//! `holotype agent`: what a boot medium shows and does, on an ordinary Linux.
+
+use crate::arguments::{AgentArguments, GlobalArguments};
+use crate::credentials;
+use crate::exit::{Exit, Failure, Result};
+use crate::output;
+use crate::session;
+use crate::signals;
+use holotype_agent::app::{self, Options, Outcome};
+use holotype_agent::screens::{Finished, News};
+use holotype_agent::system::Booted;
+use holotype_boot::profile::{self, MAX_PROFILE_BYTES};
+use serde_json::json;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Shows the screens, or works unattended.
+pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
+    let bytes = arguments.profile.as_deref().map(read_profile).transpose()?;
+    let state_dir = arguments.state_dir.clone().or_else(|| session::cache_root(global).map(|root| root.join("agent")));
+    let state_dir = state_dir.ok_or_else(|| {
+        Failure::usage("state: there is no home to keep it in; give --state-dir DIR or --cache-dir DIR")
+    })?;
+    std::fs::create_dir_all(&state_dir).map_err(|error| Failure::io(state_dir.display(), "make the folder", error))?;
+    let booted = Booted {
+        is_init: false,
+        profile: bytes.map(|bytes| profile::decode(&bytes)),
+        consoles: vec![PathBuf::from("/dev/tty")],
+        state_dir,
+    };
+    let options = Options {
+        files: arguments.disks.iter().map(|disk| absolute(disk)).collect(),
+        folders: arguments.folders.iter().map(|folder| absolute(folder)).collect(),
+        credentials: credentials::given(global)?,
+        fast_derivation: arguments.fast_derivation,
+    };
+    let outcome = match arguments.unattended {
+        true => {
+            let quiet = global.quiet;
+            let cancel = signals::cancel_token()?;
+            app::run_unattended(&booted, options, move |news| tell(&news, quiet), cancel)
+        }
+        false => app::run(booted, options).outcome,
+    };
+    match outcome {
+        Outcome::Left => Ok(Exit::Done),
+        Outcome::Failed(sentence) => Err(Failure::failed("failed", sentence)),
+        Outcome::Done(finished) => {
+            show(global, &finished);
+            Ok(if finished.unreadable_bytes > 0 { Exit::Partial } else { Exit::Done })
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn read_profile(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| Failure::io(path.display(), "open the profile", error))?;
+    file.take(MAX_PROFILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::io(path.display(), "read the profile", error))?;
+    Ok(bytes)
+}
+
+/// Steps and warnings go to standard error.
+fn tell(news: &News, quiet: bool) {
+    match news {
+        News::Told(step) if !quiet => eprintln!("{step}"),
+        News::Claim { fingerprint, state } => {
+            eprintln!("the server does not know this machine; its fingerprint is {fingerprint}: {state}");
+        }
+        News::Warning(text) => tracing::warn!("{text}"),
+        _ => {}
+    }
+}
+
+fn show(global: &GlobalArguments, finished: &Finished) {
+    if global.json {
+        let lines: serde_json::Map<_, _> =
+            finished.lines.iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
+        let unreadable_bytes = finished.unreadable_bytes;
+        output::json(&json!({ "what": finished.what, "result": lines, "unreadable_bytes": unreadable_bytes }));
+    } else if !global.quiet {
+        output::line(format!("{}: done", finished.what));
+        finished.lines.iter().for_each(|(name, value)| output::line(format!("  {name:<12} {value}")));
+    }
+}
