@@ -2,4 +2,5 @@
 //!
 //! A [`profile::BootProfile`] says for which PC a medium is, where its server is and what it is to do.
 
+pub mod modules;
 pub mod profile;
