@@ -3,7 +3,7 @@
 use super::{SystemError, is_init};
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -22,6 +22,8 @@ pub fn run(console: &Path) -> Result<(), SystemError> {
     }
     let failed = |action: &str, error| SystemError::io(console.display().to_string(), action, error);
     let open = || OpenOptions::new().read(true).write(true).open(console).map_err(|error| failed("open it", error));
+    // Its commands are links to it. Where they are there already, or there is no room, the shell comes all the same.
+    let _ = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).stdin(Stdio::null()).output();
     let status = Command::new(BUSYBOX)
         .args(["setsid", "-c", BUSYBOX, "sh", "-l"])
         .env_clear()

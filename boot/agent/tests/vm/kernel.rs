@@ -170,9 +170,9 @@ fn parents(path: &str) -> Vec<String> {
 fn information(file: &Path) -> Vec<(String, String)> {
     let output = Command::new("/sbin/modinfo").arg("-0").arg(file).output().expect("modinfo (package kmod)");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // With -0 the fields are `key:value`, each ended by a zero byte.
+    // With -0 the fields are `key=value`, each ended by a zero byte.
     text.split('\0')
-        .filter_map(|field| field.split_once(':'))
+        .filter_map(|field| field.split_once('='))
         .map(|(key, value)| (key.trim().into(), value.trim().into()))
         .collect()
 }

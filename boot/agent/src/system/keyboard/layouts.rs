@@ -101,10 +101,10 @@ pub(super) static LAYOUTS: &[Layout] = &[
         name: "fi",
         title: "Finnish",
         rows: [
-            ["  23456 890+´", "  \"#¤%& ()=?`", "  @£$   []}\\¸"],
-            ["qw rtyuiopå¨", "QW RTYUIOPÅ^", "    þ  ı   ~"],
-            ["asdfghjklöä'", "ASDFGHJKLÖÄ*", " ßð      øæ "],
-            ["<zxcvbnm,.-  ", ">ZXCVBNM;:_  ", "| ×    µ     "],
+            ["§1234567890+´", "½!\"#¤%&/()=?`", "¼¡@£$€¥{[]}\\¸"],
+            ["qwe tyuio å¨", "QWE TYUIO Å^", "  € þ  ı   ~"],
+            ["asdfghjklöä'", "ASDFGHJKLÖÄ*", " šð      øæ "],
+            ["<zxcvbn ,.-  ", ">ZXCVBN ;:_  ", "|ž×© ßñ ¸·   "],
         ],
     },
     Layout {
