@@ -35,6 +35,9 @@ pub struct Vm {
     serial: UnixStream,
     /// Everything that came over the serial port.
     pub output: String,
+    received: Vec<u8>,
+    /// Up to where `wait_for` has looked.
+    seen: usize,
     started: Instant,
 }
 
@@ -85,19 +88,20 @@ impl Vm {
             writeln!(stdin, "{word}").unwrap();
         }
         stdin.flush().unwrap();
-        Self { qemu, serial, output: String::new(), started: Instant::now() }
+        Self { qemu, serial, output: String::new(), received: Vec::new(), seen: 0, started: Instant::now() }
     }
 
     /// Waits until `text` comes after what was waited for last; panics with what came where it does not.
     pub fn wait_for(&mut self, text: &str, seconds: u64) -> Duration {
-        let from = self.output.len();
         let end = Instant::now() + Duration::from_secs(seconds);
-        while !self.output[from.saturating_sub(text.len())..].contains(text) {
+        while !self.output.get(self.seen..).unwrap_or_default().contains(text) {
             assert!(Instant::now() < end, "{text:?} did not come within {seconds} s:\n{}", self.output);
             if !self.receive() {
                 panic!("the PC ended, and {text:?} did not come:\n{}", self.output);
             }
         }
+        let rest = &self.output[self.seen..];
+        self.seen += rest.find(text).unwrap() + text.len();
         self.started.elapsed()
     }
 
@@ -107,7 +111,8 @@ impl Vm {
         match self.serial.read(&mut bytes) {
             Ok(0) => false,
             Ok(length) => {
-                self.output.push_str(&String::from_utf8_lossy(&bytes[..length]));
+                self.received.extend(&bytes[..length]);
+                self.output = String::from_utf8_lossy(&self.received).into_owned();
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => true,

@@ -101,10 +101,10 @@ pub(super) static LAYOUTS: &[Layout] = &[
         name: "fi",
         title: "Finnish",
         rows: [
-            ["§1234567890+´", "½!\"#¤%&/()=?`", "¼¡@£$€¥{[]}\\¸"],
-            ["qwe tyuio å¨", "QWE TYUIO Å^", "  € þ  ı   ~"],
-            ["asdfghjklöä'", "ASDFGHJKLÖÄ*", " šð      øæ "],
-            ["<zxcvbn ,.-  ", ">ZXCVBN ;:_  ", "|ž×© ßñ ¸·   "],
+            ["§1234567890+´", "½!\"#¤%&/()=?`", "¶¡@£$€¥{[]}\\±"],
+            ["qwertyuiopå¨", "QWERTYUIOPÅ^", "@ €®þ    þ¨~"],
+            ["asdfghjklöä'", "ASDFGHJKLÖÄ*", "ªßð     łøæ "],
+            ["<zxcvbnm,.-  ", ">ZXCVBNM;:_  ", "|«»©   µ¸·   "],
         ],
     },
     Layout {
