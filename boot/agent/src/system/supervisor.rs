@@ -4,7 +4,7 @@
 
 use super::{check, consoles, init, modules};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -46,6 +46,7 @@ fn run() -> ! {
             Ok(child) => wait_for(child.id()),
             Err(error) => format!("it cannot be started: {error}"),
         };
+        end_leftovers();
         terminals.restore();
         consoles::say_everywhere(&format!(
             "The backup program ended ({how}).\nNothing more is written to any disk. What was being restored is not \
@@ -66,6 +67,17 @@ fn wait_for(child: u32) -> String {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return format!("it cannot be waited for: {error}"),
         }
+    }
+}
+
+/// Ends what the broken work left behind, as a rescue shell: it would read what is typed.
+fn end_leftovers() {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    // Threads of the kernel have no program.
+    let others = numbers.filter(|number| *number > 1 && std::fs::read_link(format!("/proc/{number}/exe")).is_ok());
+    for pid in others.filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 

@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// Asks for more time for an address in use: its own server first, then any. `None` where nobody answered.
-    fn renew(&self, lease: &Answer, anybody: bool) -> io::Result<Option<Answer>> {
+    pub fn renew(&self, lease: &Answer, anybody: bool) -> io::Result<Option<Answer>> {
         let socket = self.socket(lease.address)?;
         let question = Question { own: lease.address, ..self.question(Kind::Request, Instant::now()) };
         let to = if anybody { broadcast() } else { SocketAddrV4::new(lease.server, SERVER_PORT) };

@@ -25,15 +25,15 @@ pub(super) fn apply(
         let (address, prefix) = parse_prefix(text).map_err(|why| SystemError::new("network address", why))?;
         kernel::add_address(adapter, address, prefix)?;
     }
-    for router in routers {
-        let everything = if router.is_ipv4() { [0; 4].into() } else { IpAddr::from([0; 16]) };
-        kernel::add_route(adapter, everything, 0, Some(*router))?;
-    }
     names::write(name_servers, None)?;
     for text in addresses {
         if let Ok((IpAddr::V6(address), _)) = parse_prefix(text) {
             wait_until_usable(adapter, address, cancelled)?;
         }
+    }
+    for router in routers {
+        let everything = if router.is_ipv4() { [0; 4].into() } else { IpAddr::from([0; 16]) };
+        kernel::add_route(adapter, everything, 0, Some(*router))?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ mod fixed;
 mod kernel;
 mod names;
 pub mod packet;
+#[cfg(test)]
+mod real_tests;
 
 use super::{SystemError, is_init, modules, text};
 use dhcp::Client;

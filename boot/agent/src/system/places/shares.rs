@@ -129,9 +129,11 @@ pub(super) fn smb(
             let who = user.map_or("a guest".to_owned(), |user| format!("the user {user} with this password"));
             SystemError::new(&subject, format!("the server does not let {who} in")).advise("look at user and password")
         }
-        Errno::NOENT | Errno::NXIO => {
-            SystemError::new(&subject, "the server has no such share").advise("look at its name")
-        }
+        Errno::NOENT | Errno::NXIO => SystemError::new(
+            &subject,
+            format!("the server has no such share, or this kernel lacks a cipher that SMB needs{}", said(&refused)),
+        )
+        .advise("look at its name"),
         Errno::OPNOTSUPP => SystemError::new(&subject, "the server speaks no SMB of version 2.1 or newer")
             .advise("switch a newer version on at the server"),
         _ => SystemError::new(&subject, format!("cannot be mounted{}", said(&refused))),
