@@ -9,7 +9,7 @@ use super::places::{self, Partition};
 use super::{Booted, consoles, disks, firmware, keyboard, machine_key, modules, network, power, shell, text};
 use holotype_boot::profile::{Network, Place, Style, Task};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +104,7 @@ fn look(booted: &Booted, words: &[&str], steps: &mut Vec<String>) -> Value {
         "boot_entry": entry,
         "keyboards": keyboards,
         "memory_kib": memory(),
+        "kernel_log": kernel_log(),
         "steps": steps,
     })
 }
@@ -167,4 +168,28 @@ fn memory() -> Value {
         "total": of("/proc/meminfo", "MemTotal:"),
         "available": of("/proc/meminfo", "MemAvailable:"),
     })
+}
+
+/// The kernel's last warnings and errors (Documentation/ABI/testing/dev-kmsg: `priority,number,time,flags;text`).
+fn kernel_log() -> Vec<String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    const MOST: usize = 20;
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let Ok(mut file) = std::fs::File::options().read(true).custom_flags(flags).open("/dev/kmsg") else {
+        return Vec::new();
+    };
+    let mut lines = std::collections::VecDeque::new();
+    let mut bytes = [0; 8192];
+    while let Ok(length @ 1..) = file.read(&mut bytes) {
+        let record = String::from_utf8_lossy(&bytes[..length]);
+        let Some((head, message)) = record.split_once(';') else { continue };
+        let level = head.split(',').next().and_then(|it| it.parse::<u32>().ok()).map_or(7, |priority| priority & 7);
+        if level <= 4 {
+            lines.push_back(text::printable(message.lines().next().unwrap_or_default(), 200));
+            if lines.len() > MOST {
+                lines.pop_front();
+            }
+        }
+    }
+    lines.into()
 }

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub fn work() -> ! {
 
 /// Starts the work and starts it again where it breaks and the person wants it; powers off in the end.
 fn run() -> ! {
-    let terminals = Terminals::open();
+    let terminals = Terminals::look();
     loop {
         let how = match Command::new("/proc/self/exe").arg(CHILD_ARGUMENT).spawn() {
             Ok(child) => wait_for(child.id()),
@@ -79,6 +80,10 @@ fn end_leftovers() {
     for pid in others.filter_map(Pid::from_raw) {
         let _ = kill_process(pid, Signal::KILL);
     }
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end && !matches!(wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn describe(status: WaitStatus) -> String {
@@ -91,21 +96,30 @@ fn describe(status: WaitStatus) -> String {
     }
 }
 
-/// The terminals and how they were when the system started.
-struct Terminals(Vec<(File, Option<Termios>)>);
+/// The terminals and how they were when the system started. They are opened anew each time: when a session ends, the
+/// kernel hangs up what was open of its terminal.
+struct Terminals(Vec<(PathBuf, Option<Termios>)>);
+
+fn open(path: &Path) -> Option<File> {
+    OpenOptions::new().read(true).write(true).open(path).ok()
+}
 
 impl Terminals {
-    fn open() -> Self {
-        let open = |path| OpenOptions::new().read(true).write(true).open(path).ok();
+    fn look() -> Self {
         let consoles = consoles::for_screens(Default::default());
-        let files = consoles.iter().filter_map(open).map(|file| (tcgetattr(&file).ok(), file));
-        Self(files.map(|(termios, file)| (file, termios)).collect())
+        Self(
+            consoles
+                .into_iter()
+                .map(|path| (open(&path).and_then(|file| tcgetattr(file).ok()), path))
+                .map(|it| (it.1, it.0))
+                .collect(),
+        )
     }
 
     /// Puts right what a program that broke left behind.
     fn restore(&self) {
-        for (file, termios) in &self.0 {
-            if let Some(termios) = termios {
+        for (path, termios) in &self.0 {
+            if let (Some(file), Some(termios)) = (open(path), termios) {
                 let _ = tcsetattr(file, OptionalActions::Flush, termios);
             }
         }
@@ -115,16 +129,15 @@ impl Terminals {
     fn wait_for_enter(&self, most: Duration) -> bool {
         let end = Instant::now() + most;
         let pause = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+        let files: Vec<File> = self.0.iter().filter_map(|(path, _)| open(path)).collect();
         while Instant::now() < end {
             while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-            let mut waiting: Vec<PollFd<'_>> =
-                self.0.iter().map(|(file, _)| PollFd::new(file, PollFlags::IN)).collect();
+            let mut waiting: Vec<PollFd<'_>> = files.iter().map(|file| PollFd::new(file, PollFlags::IN)).collect();
             if !matches!(poll(&mut waiting, Some(&pause)), Ok(ready) if ready > 0) {
                 continue;
             }
             let ready: Vec<bool> = waiting.iter().map(|it| it.revents().contains(PollFlags::IN)).collect();
-            for ((mut file, _), _) in self.0.iter().map(|(file, termios)| (file, termios)).zip(ready).filter(|it| it.1)
-            {
+            for (mut file, _) in files.iter().zip(ready).filter(|it| it.1) {
                 let mut typed = [0; 64];
                 if matches!(file.read(&mut typed), Ok(read) if typed[..read].contains(&b'\n')) {
                     return true;
