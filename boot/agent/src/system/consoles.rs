@@ -46,6 +46,16 @@ pub fn say_everywhere(text: &str) {
     }
 }
 
+/// Waits until everything that was shown has left the PC: a serial port sends 11 bytes in a millisecond, and what waits
+/// is lost when the PC is switched off.
+pub fn drain() {
+    for path in present(Path::new("/sys/class/tty")) {
+        if let Ok(file) = OpenOptions::new().write(true).open(path) {
+            let _ = rustix::termios::tcdrain(file);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,6 +33,7 @@ fn finish(command: RebootCommand) -> ! {
     }
     rustix::fs::sync();
     unmount_all();
+    super::consoles::drain();
     let error = reboot_now(command);
     super::consoles::say_everywhere(&format!("The PC does not switch itself off ({error:?}): switch it off by hand."));
     loop {
