@@ -23,7 +23,7 @@ mod read;
 pub mod swap;
 pub mod xfs;
 
-pub use detect::{Detected, detect, has_signature};
+pub use detect::{Detected, detect, has_signature, identify};
 pub use free_runs::{FreeRuns, FreeRunsBuilder};
 pub use read::{MAX_READ_BYTES, ReadAt, VolumeReader};
 

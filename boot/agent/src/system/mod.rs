@@ -1,190 +1,86 @@
-//! What the small system is asked for, on an ordinary Linux: there the system's own services do it.
+//! The small system around the agent: what an init does, and what a running system does by hundreds of programs.
+//!
+//! From power-on to the screens, in order: [`init`] (mounts, consoles) → [`supervisor`] (a child that does the work) →
+//! [`modules`] (drivers, beside everything that follows) → [`booted`] → the screens, which call [`network`], [`disks`],
+//! [`places`] and the others when they need them, and end by [`power`]. docs/AGENT.md tells the same in sentences.
 
-use holotype_boot::profile::{BootProfile, ProfileError};
-use std::path::PathBuf;
-use thiserror::Error;
+pub mod check;
+pub mod consoles;
+pub mod disks;
+mod error;
+pub mod firmware;
+pub mod init;
+pub mod keyboard;
+pub mod machine_key;
+pub mod modules;
+pub mod network;
+pub mod places;
+pub mod power;
+pub mod shell;
+pub mod supervisor;
+mod text;
 
-/// A failure, as a sentence.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct SystemError(pub String);
+pub use error::SystemError;
 
-fn unavailable<T>(what: &str) -> Result<T, SystemError> {
-    Err(SystemError(format!("{what}: not available on this system; a boot medium can do it")))
-}
+use holotype_boot::profile::{self, BootProfile, ProfileError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether this process belongs to a boot medium's own system.
+static IS_INIT: AtomicBool = AtomicBool::new(false);
 
 /// What the agent was booted into.
 pub struct Booted {
     /// Whether this process is the init of a boot medium; false on an ordinary Linux.
     pub is_init: bool,
-    /// The medium's profile: absent, readable, or a reason why it is not usable.
+    /// The medium's profile: absent, readable, or a reason why it is not usable (altered, version).
     pub profile: Option<Result<BootProfile, ProfileError>>,
-    /// Terminals to show the screens on.
+    /// Terminals to show the screens on, as `/dev/tty1` and `/dev/ttyS0`.
     pub consoles: Vec<PathBuf>,
-    /// Where small state of this run is kept.
+    /// Where small state of this run is kept; a folder in memory on a boot medium.
     pub state_dir: PathBuf,
 }
 
-/// The network.
-pub mod network {
-    use super::{SystemError, unavailable};
-    /// An adapter.
-    pub struct Link {
-        /// Name.
-        pub name: String,
-        /// Address of the card.
-        pub mac: String,
-        /// Driver.
-        pub driver: Option<String>,
-        /// Whether a cable is in.
-        pub carrier: bool,
-        /// IP addresses.
-        pub addresses: Vec<String>,
-    }
-    /// Every adapter.
-    pub fn links() -> Vec<Link> {
-        Vec::new()
-    }
-    /// Brings the profile's network up.
-    ///
-    /// # Errors
-    /// Where it cannot.
-    pub fn start(
-        _network: &holotype_boot::profile::Network,
-        _tell: &mut dyn FnMut(&str),
-        _cancelled: &dyn Fn() -> bool,
-    ) -> Result<Link, SystemError> {
-        unavailable("the network")
+/// Whether this process belongs to a boot medium's own system. False in a process that was started by hand: that one
+/// changes neither network nor modules, and cannot switch the PC off.
+pub fn is_init() -> bool {
+    IS_INIT.load(Ordering::Relaxed)
+}
+
+/// What there is to know before the screens: for a process of the boot medium's own system.
+pub fn booted() -> Booted {
+    IS_INIT.store(true, Ordering::Relaxed);
+    let profile = read_profile(Path::new(profile::PROFILE_PATH));
+    let console = profile.as_ref().and_then(|it| it.as_ref().ok()).map(|it| it.console).unwrap_or_default();
+    Booted { is_init: true, consoles: consoles::for_screens(console), state_dir: init::STATE_DIR.into(), profile }
+}
+
+/// The profile at `path`, where there is one. What cannot be read counts as none that can be used.
+pub fn read_profile(path: &Path) -> Option<Result<BootProfile, ProfileError>> {
+    let file = std::fs::File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    match file.take(profile::MAX_PROFILE_BYTES as u64 + 1).read_to_end(&mut bytes) {
+        Ok(_) => Some(profile::decode(&bytes)),
+        Err(_) => Some(Err(ProfileError::NotAProfile)),
     }
 }
 
-/// Filesystems and shares.
-pub mod places {
-    use super::{SystemError, unavailable};
-    use std::path::PathBuf;
-    /// A filesystem that a repository can stand on, or be put on.
-    pub struct Partition {
-        /// Its device.
-        pub device: PathBuf,
-        /// The disk it is on.
-        pub disk: PathBuf,
-        /// UUID of the filesystem.
-        pub uuid: String,
-        /// Label.
-        pub label: String,
-        /// Filesystem.
-        pub filesystem: String,
-        /// Length.
-        pub bytes: u64,
-        /// Whether it is the boot medium's.
-        pub is_medium: bool,
-    }
-    /// Every one.
-    pub fn partitions() -> Vec<Partition> {
-        Vec::new()
-    }
-    /// The medium's own data partition, where it has one.
-    pub fn medium_data() -> Option<Partition> {
-        None
-    }
-    /// The disk the system was booted from.
-    pub fn medium_disk() -> Option<PathBuf> {
-        None
-    }
-    /// A place that is mounted as long as this lives.
-    pub struct Mounted {
-        /// Where.
-        pub folder: PathBuf,
-    }
-    /// Mounts a place.
-    ///
-    /// # Errors
-    /// Where it cannot.
-    pub fn mount(_place: &holotype_boot::profile::Place) -> Result<Mounted, SystemError> {
-        unavailable("mounting")
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holotype_boot::profile::Style;
 
-/// Disks.
-pub mod disks {
-    /// Waits until the kernel has found its disks.
-    pub fn wait(_tell: &mut dyn FnMut(&str), _cancelled: &dyn Fn() -> bool) {}
-}
-
-/// Keyboard layouts.
-pub mod keyboard {
-    use super::{SystemError, unavailable};
-    /// A layout.
-    pub struct Layout {
-        /// As `de`.
-        pub name: &'static str,
-        /// As `German`.
-        pub title: &'static str,
-    }
-    /// Every one.
-    pub fn layouts() -> &'static [Layout] {
-        &[Layout { name: "us", title: "English (US)" }, Layout { name: "de", title: "German" }]
-    }
-    /// Takes one.
-    ///
-    /// # Errors
-    /// Where it cannot.
-    pub fn load(_name: &str) -> Result<(), SystemError> {
-        unavailable("keyboard layouts")
-    }
-}
-
-/// Power.
-pub mod power {
-    /// Powers off.
-    pub fn power_off() -> ! {
-        std::process::exit(0)
-    }
-    /// Starts anew.
-    pub fn reboot() -> ! {
-        std::process::exit(0)
-    }
-}
-
-/// The rescue shell.
-pub mod shell {
-    use super::{SystemError, unavailable};
-    /// Runs it until it ends.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn run(_console: &std::path::Path) -> Result<(), SystemError> {
-        unavailable("the rescue shell")
-    }
-}
-
-/// The firmware.
-pub mod firmware {
-    use super::SystemError;
-    /// Puts the boot entry right.
-    ///
-    /// # Errors
-    /// Where it cannot.
-    pub fn correct_boot_entry(_disk: &std::path::Path) -> Result<Option<String>, SystemError> {
-        Ok(None)
-    }
-}
-
-/// The machine's key.
-pub mod machine_key {
-    use super::{SystemError, unavailable};
-    /// Where a key is kept.
-    pub enum Kept {
-        /// On the medium.
-        OnMedium,
-        /// In memory.
-        ForThisBoot,
-    }
-    /// The seed.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn load_or_make() -> Result<(zeroize::Zeroizing<[u8; 32]>, Kept), SystemError> {
-        unavailable("the machine's key")
+    #[test]
+    fn a_profile_is_absent_readable_or_unusable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile");
+        assert!(read_profile(&path).is_none());
+        let good = BootProfile::new("pc", Style::Local);
+        std::fs::write(&path, profile::encode(&good).unwrap()).unwrap();
+        assert_eq!(read_profile(&path), Some(Ok(good)));
+        std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+        assert_eq!(read_profile(&path), Some(Err(ProfileError::NotAProfile)));
+        assert_eq!(read_profile(folder.path()), Some(Err(ProfileError::NotAProfile)));
     }
 }

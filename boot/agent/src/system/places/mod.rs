@@ -1,0 +1,50 @@
+//! Places where repositories stand: partitions of this PC, the medium's own data partition, shares.
+
+mod mount;
+mod partitions;
+mod shares;
+
+pub use mount::Mounted;
+pub(crate) use partitions::OfSource;
+pub use partitions::{Partition, medium_data, medium_disk, medium_start, partitions};
+
+use super::SystemError;
+use holotype_boot::profile::Place;
+
+/// Mounts a place: the medium's data partition, a partition by its UUID, an NFS or an SMB share. The folder that comes
+/// back is the place's folder there (of the medium: the data partition's root); it need not exist yet.
+///
+/// # Errors
+/// In a sentence: not found, not reachable, refused. [`Place::Server`] is no place to mount.
+pub fn mount(place: &Place) -> Result<Mounted, SystemError> {
+    match place {
+        Place::Server { repository } => {
+            Err(SystemError::new(format!("repository {repository}"), "is on the server: it is reached without a mount"))
+        }
+        Place::Medium => match medium_data() {
+            Some(partition) => mount::partition(&partition, ""),
+            None => Err(SystemError::new("medium", "has no data partition")
+                .advise("make the medium with one, or choose another destination")),
+        },
+        Place::Partition { uuid, folder } => {
+            let found = partitions().into_iter().find(|it| it.uuid.eq_ignore_ascii_case(uuid));
+            let partition = found.ok_or_else(|| {
+                SystemError::new(format!("partition {uuid}"), "is on no disk of this PC")
+                    .advise("plug its disk in, or choose another destination")
+            })?;
+            mount::partition(&partition, folder)
+        }
+        Place::Nfs { host, export, folder } => shares::nfs(host, export, folder),
+        Place::Smb { host, share, folder, user, password } => {
+            shares::smb(host, share, folder, user.as_deref(), password.as_deref())
+        }
+    }
+}
+
+/// Mounts a filesystem of this PC, all of it.
+///
+/// # Errors
+/// In a sentence.
+pub(super) fn mount_whole(partition: &Partition) -> Result<Mounted, SystemError> {
+    mount::partition(partition, "")
+}
