@@ -139,7 +139,7 @@ fn network_lines(server: Option<&ServerSide>) -> Vec<(String, String)> {
         Some(server) => {
             lines.push(("Server".to_owned(), server.origin().to_owned()));
             lines.push(("This machine".to_owned(), server.machine().to_owned()));
-            let fingerprint = crate::server::fingerprint_of(&server.key().writer());
+            let fingerprint = server.fingerprint();
             lines.push(("Fingerprint".to_owned(), fingerprint));
         }
         None => lines.push(("Server".to_owned(), "not connected".to_owned())),

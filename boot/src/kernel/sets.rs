@@ -99,6 +99,8 @@ const BASE: &[&str] = &[
     "usbhid",
     "ccm",
     "gcm",
+    "ghash_generic",
+    "seqiv",
     "cmac",
     "ctr",
     "cts",

@@ -79,6 +79,7 @@ mod tests {
         profile.server = Some(Server {
             url: "https://backup.example:7443".into(),
             pin: format!("sha256:{}", "ab".repeat(32)),
+            organisation: Some("school".into()),
             machine: Some("m1".into()),
             enrolment: Some(Enrolment { code: "ABCD-EFGH".into(), expires_ms: 5 }),
         });

@@ -77,6 +77,9 @@ pub struct Server {
     /// The server's pin, as `sha256:` and 64 hexadecimal digits. Without one the certificate has to be one that the
     /// authorities on the medium vouch for; there are none, so a medium needs it.
     pub pin: String,
+    /// Name of the organisation on the server; `default` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
     /// Id of the machine on the server, where the medium is for a machine that the server knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
@@ -151,6 +154,9 @@ impl Server {
         let digits = self.pin.strip_prefix("sha256:").unwrap_or_default();
         if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err("server pin: it is not sha256: and 64 hexadecimal digits".into());
+        }
+        if let Some(organisation) = &self.organisation {
+            check_text("organisation", organisation, 100)?;
         }
         if let Some(machine) = &self.machine {
             check_text("machine", machine, 64)?;

@@ -191,6 +191,9 @@ pub struct ProfileArguments {
     /// Which adapter, by its MAC address [default: the first with a link]
     #[arg(long, value_name = "MAC")]
     pub mac: Option<String>,
+    /// Name of its organisation on the server [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub organisation: Option<String>,
     /// Id of the machine on the server
     #[arg(long, value_name = "ID")]
     pub machine: Option<String>,

@@ -18,6 +18,7 @@ fn profile_for(server: &Server, name: &str, task: Task) -> BootProfile {
     profile.server = Some(profile::Server {
         url: server.url(),
         pin: server.pin(),
+        organisation: None,
         machine: None,
         enrolment: Some(Enrolment { code, expires_ms: i64::MAX }),
     });

@@ -47,7 +47,7 @@ struct Job {
     created_ms: i64,
 }
 
-/// What is queued for a machine, the oldest first.
+/// What a machine is to do: what it was cut off in, then what is queued, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct Jobs {
     items: Vec<Job>,
@@ -113,7 +113,7 @@ fn queued(connection: &Connection, machine: &str) -> Result<Vec<Job>> {
     let mut statement = connection.prepare_cached(
         "SELECT r.id, r.task, t.action, p.name, t.image, t.options, r.created_ms
          FROM task_runs r JOIN tasks t ON t.id = r.task LEFT JOIN repositories p ON p.id = t.repository
-         WHERE r.machine = ?1 AND r.state = 'queued' ORDER BY r.created_ms LIMIT ?2",
+         WHERE r.machine = ?1 AND r.state IN ('running', 'queued') ORDER BY r.state = 'queued', r.created_ms LIMIT ?2",
     )?;
     let jobs = statement.query_map(params![machine, MAX_RUNS], |row| {
         Ok(Job {
@@ -129,7 +129,8 @@ fn queued(connection: &Connection, machine: &str) -> Result<Vec<Job>> {
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Shows what is queued for the machine that asks, and waits for it.
+/// Shows what the machine that asks is to do, and waits for it. A run that it began and did not end comes first: it was
+/// cut off in it.
 #[utoipa::path(get, path = "/machine/runs", tag = "machine side", operation_id = "list_machine_runs", params(WaitQuery),
     responses((status = 200, description = "What is queued, maybe nothing", body = Jobs), Refusals))]
 async fn list_machine_runs(
@@ -165,7 +166,7 @@ async fn list_machine_runs(
     }
 }
 
-/// Begins a run. It must be queued, and no other of this machine may be running.
+/// Begins a run, or begins it anew after it was cut off. No other of this machine may be running.
 #[utoipa::path(post, path = "/machine/runs/{id}/start", tag = "machine side", operation_id = "start_run",
     params(("id" = String, Path, description = "The run")),
     responses((status = 200, description = "As it is now", body = Run), Refusals, ChangeRefusals))]

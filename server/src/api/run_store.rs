@@ -197,8 +197,14 @@ pub(super) fn progress(run: &Run) -> serde_json::Value {
     })
 }
 
-/// Begins a run that is queued. A machine does one thing at a time.
+/// Begins a run that is queued, or that was cut off: a machine that asks for what it does already was started anew in the
+/// middle of it. A machine does one thing at a time.
 pub(super) fn start(transaction: &Transaction<'_>, journal: &mut Journal, run: &Run, now_ms: i64) -> Result<()> {
+    if run.state == RunState::Running {
+        let sql = "UPDATE task_runs SET started_ms = ?2, done_bytes = 0, progress_ms = NULL WHERE id = ?1";
+        transaction.execute(sql, params![run.id, now_ms])?;
+        return journal.note(transaction, "run.restarted", Some(&run.machine), format!("run {}", run.id), "");
+    }
     if run.state != RunState::Queued {
         return Err(conflict(format!("the run is {}, not queued", run.state.word())));
     }

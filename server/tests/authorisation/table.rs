@@ -163,7 +163,7 @@ fn management() -> Vec<Line> {
         line("DELETE /groups/{id=group}", ADMINS_ONE),
         line("PUT /groups/{id=group}/machines/{machine=owner}", OPERATORS_ONE),
         line("DELETE /groups/{id=group}/machines/{machine=another}", OPERATORS_ONE),
-        line("GET /storages", VIEWERS),
+        line("GET /storages", KNOWN),
         line("POST /storages", ADMINS).json(r#"{"name":"new","kind":"nfs","location":"host:/share"}"#),
         line("GET /storages/{id=storage}", VIEWERS_ONE),
         line("PATCH /storages/{id=storage}", ADMINS_ONE).json(r#"{"name":"new"}"#),

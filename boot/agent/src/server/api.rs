@@ -85,7 +85,27 @@ impl Api {
     /// # Errors
     /// Where no good answer came.
     pub fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T, ApiFailure> {
-        let subject = format!("{}{PREFIX}{}", self.client.origin(), path.split('?').next().unwrap_or(path));
+        let bytes = self.answer(method, path, body)?;
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        let why =
+            |error| format!("{}: the answer is not that of a server of this version: {error}", self.subject(path));
+        serde_json::from_slice(text).map_err(|error| ApiFailure::new(why(error)))
+    }
+
+    /// Gets bytes, once.
+    ///
+    /// # Errors
+    /// Where no good answer came.
+    pub fn bytes(&self, path: &str) -> Result<Vec<u8>, ApiFailure> {
+        self.answer(Method::GET, path, None).map(|mut bytes| std::mem::take(&mut *bytes))
+    }
+
+    fn subject(&self, path: &str) -> String {
+        format!("{}{PREFIX}{}", self.client.origin(), path.split('?').next().unwrap_or(path))
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Zeroizing<Vec<u8>>, ApiFailure> {
+        let subject = self.subject(path);
         let refuse = |why: &dyn fmt::Display| ApiFailure::new(format!("{subject}: {why}"));
         let mut request = Request::builder().method(method).uri(format!("{PREFIX}{path}"));
         let mut bytes = Zeroizing::new(Vec::new());
@@ -120,9 +140,7 @@ impl Api {
             let sentence = format!("{subject}: {why}");
             return Err(ApiFailure { status: Some(status), server_ms, sentence, can_pass });
         }
-        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(text)
-            .map_err(|error| refuse(&format!("the answer is not that of a server of this version: {error}")))
+        Ok(bytes)
     }
 
     /// Asks until an answer comes that will not change by waiting, for at most `patience`; tells each wait.

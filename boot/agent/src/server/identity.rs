@@ -3,10 +3,9 @@
 
 use super::api::{Api, ApiFailure, sleep};
 use holotype_boot::profile::Server;
-use holotype_repo::core::WriterId;
 use holotype_repo::core::machine_proof::{self, NONCE_BYTES};
 use holotype_repo::core::secret::{Secret32, SecretBytes};
-use holotype_repo::core::signature::{MACHINE_ENROLMENT, MACHINE_SESSION, Signing};
+use holotype_repo::core::signature::{MACHINE_CLAIM, MACHINE_ENROLMENT, MACHINE_SESSION, Signing, SigningContext};
 use holotype_repo::https::Endpoint;
 use holotype_repo::os::MachineParts;
 use holotype_repo::remote::HttpsStore;
@@ -27,10 +26,8 @@ const MOST_SKEW_MS: i64 = 60_000;
 const RENEW_BEFORE_MS: i64 = 20 * 60 * 1000;
 const RENEWER_WAIT: Duration = Duration::from_secs(2);
 
-/// What a claim is signed over, until the core says it.
-fn claim_message(public_key: &WriterId) -> Vec<u8> {
-    machine_proof::enrolment_message("claim", public_key)
-}
+/// Where a profile names no organisation.
+const DEFAULT_ORGANISATION: &str = "default";
 
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
@@ -38,14 +35,6 @@ fn now_ms() -> i64 {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What people compare: `ABCD-EFGH`, the first 40 bits of the key's hash as an enrolment code writes them.
-pub fn fingerprint_of(public_key: &WriterId) -> String {
-    let mut first = [0; machine_proof::CODE_CHARACTERS * 5 / 8];
-    let length = first.len();
-    first.copy_from_slice(&blake3::hash(public_key.as_bytes()).as_bytes()[..length]);
-    machine_proof::code_text(&first).chars().take(9).collect()
 }
 
 #[derive(Deserialize)]
@@ -64,7 +53,6 @@ struct Session {
 #[derive(Deserialize)]
 struct Claim {
     state: String,
-    fingerprint: String,
     /// Id of the machine, once it is approved.
     machine: Option<String>,
 }
@@ -91,6 +79,7 @@ pub struct ServerSide {
     pub(super) api: Api,
     endpoint: Endpoint,
     key: Signing,
+    seed: Secret32,
     machine: String,
     token: Mutex<Token>,
     /// What the server's clock is ahead of this one, in milliseconds.
@@ -132,6 +121,7 @@ impl ServerSide {
             api,
             endpoint,
             key,
+            seed: Secret32::new(*seed),
             machine,
             token: Mutex::new(token),
             offset_ms: Mutex::new(offset_ms),
@@ -150,6 +140,16 @@ impl ServerSide {
     /// The machine's key.
     pub fn key(&self) -> &Signing {
         &self.key
+    }
+
+    /// Its seed: it opens what is granted to this machine.
+    pub fn seed(&self) -> &Secret32 {
+        &self.seed
+    }
+
+    /// What people compare of the key.
+    pub fn fingerprint(&self) -> String {
+        machine_proof::fingerprint(&self.key.writer())
     }
 
     /// `https://HOST:PORT`.
@@ -256,7 +256,7 @@ impl Asking {
                 Err(failure) => return Err(failure.to_string()),
             }
         }
-        self.claim(connecting).map_err(|failure| match why_not {
+        self.claim(server, connecting).map_err(|failure| match why_not {
             Some(before) if failure.is(StatusCode::NOT_FOUND) => {
                 format!("{before}; make a medium with a new enrolment code")
             }
@@ -287,11 +287,11 @@ impl Asking {
     }
 
     /// What is told of this machine; `what` is signed.
-    fn body(&self, what: &[u8]) -> Value {
+    fn body(&self, context: SigningContext, what: &[u8]) -> Value {
         let parts = MachineParts::identity();
         json!({
             "name": self.name, "public_key": self.key.writer().to_string(),
-            "signature": hex(&self.key.sign(MACHINE_ENROLMENT, what)),
+            "signature": hex(&self.key.sign(context, what)),
             "smbios_uuid": parts.smbios_uuid, "serial": parts.serial, "macs": parts.mac_addresses,
         })
     }
@@ -318,7 +318,8 @@ impl Asking {
 
     fn enrol(&self, code: &str, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
         let code = machine_proof::normal_code(code).unwrap_or_default();
-        let mut body = self.body(&machine_proof::enrolment_message(&code, &self.key.writer()));
+        let message = machine_proof::enrolment_message(&code, &self.key.writer());
+        let mut body = self.body(MACHINE_ENROLMENT, &message);
         body["code"] = json!(code);
         let enrolled: Enrolled = self.ask("/enrol", &body, connecting)?;
         let lifetime_ms = enrolled.expires_ms - now_ms() - self.offset_ms;
@@ -327,8 +328,12 @@ impl Asking {
     }
 
     /// Asks until the operator has decided.
-    fn claim(&mut self, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
-        let body = self.body(&claim_message(&self.key.writer()));
+    fn claim(&mut self, server: &Server, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
+        let organisation = server.organisation.as_deref().unwrap_or(DEFAULT_ORGANISATION);
+        let mut body = self.body(MACHINE_CLAIM, &machine_proof::claim_message(organisation, &self.key.writer()));
+        body["organisation"] = json!(organisation);
+        // By this PC itself, not by what the server says it is.
+        let fingerprint = machine_proof::fingerprint(&self.key.writer());
         let refused = |why: &str| ApiFailure::from_sentence(format!("this PC and the server: {why}"));
         loop {
             let claim: Claim = self.ask("/machine/claims", &body, connecting)?;
@@ -345,7 +350,7 @@ impl Asking {
                 }
                 _ => {}
             }
-            connecting.claim(&claim.fingerprint, "waiting for the operator");
+            connecting.claim(&fingerprint, "waiting for the operator");
             sleep(CLAIM_WAIT, &|| connecting.is_cancelled());
             if connecting.is_cancelled() {
                 return Err(refused("nobody waits for the operator any longer"));

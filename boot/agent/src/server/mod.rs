@@ -12,7 +12,7 @@ mod lists;
 mod runs;
 
 pub use api::{Api, ApiFailure};
-pub use identity::{Connecting, ServerSide, fingerprint_of};
+pub use identity::{Connecting, ServerSide};
 pub(crate) use lists::minute_of;
 pub use lists::{ListedRepository, ListedStorage};
 pub use runs::{Run, RunEnd, RunState};

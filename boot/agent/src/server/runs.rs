@@ -1,11 +1,11 @@
 //! Runs of the server's tasks: what this machine is to do, how far it is, and how it ended.
 
-use super::api::ApiFailure;
+use super::api::{ApiFailure, sleep};
 use super::identity::ServerSide;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server that is gone is waited for between runs, and to take a result.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -13,6 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 const POLL_SECONDS: u8 = 5;
 /// Longest result, in characters, as the server takes it.
 const MOST_RESULT_CHARACTERS: usize = 4000;
+
+/// How long the keys of an image are waited for, that an operator's command is about to leave.
+const KEYS_PATIENCE: Duration = Duration::from_secs(600);
+/// How often they are asked for.
+const KEYS_WAIT: Duration = Duration::from_secs(3);
 
 /// A run that is queued for this machine.
 #[derive(Debug, Clone, Deserialize)]
@@ -70,6 +75,34 @@ impl ServerSide {
         Ok(runs.items)
     }
 
+    /// The keys of an image that an operator granted to this machine's key. An operator's command may be about to leave
+    /// them: they are waited for.
+    ///
+    /// # Errors
+    /// Where there are none, or the server does not answer.
+    pub fn granted_keys(
+        &self,
+        repository: &str,
+        image: &str,
+        mut tell: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>, ApiFailure> {
+        let (path, started) = (format!("/machine/grants/{repository}/{image}/keys"), Instant::now());
+        loop {
+            match self.api.bytes(&path) {
+                Err(failure)
+                    if (failure.is(http::StatusCode::NOT_FOUND) || failure.can_pass())
+                        && started.elapsed() < KEYS_PATIENCE
+                        && !cancelled() =>
+                {
+                    tell("waiting for an operator to grant the keys of the image to this PC");
+                    sleep(KEYS_WAIT, cancelled);
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Begins a run.
     ///
     /// # Errors
@@ -114,9 +147,7 @@ impl ServerSide {
         };
         let result = end.result.chars().map(|c| if c.is_control() { ' ' } else { c });
         let result: String = result.take(MOST_RESULT_CHARACTERS).collect();
-        // The server takes no control characters: the receipt goes as a JSON string, quotes and all.
-        let receipt = end.receipt.as_ref().and_then(|receipt| serde_json::to_string(receipt).ok());
-        let body = json!({ "state": state, "image": end.image, "result": result, "receipt": receipt });
+        let body = json!({ "state": state, "image": end.image, "result": result, "receipt": end.receipt });
         let path = format!("/machine/runs/{}/end", run.id);
         let asked = (Method::POST, path.as_str(), Some(&body));
         match self.api.ask_patiently::<Value>(asked, PATIENCE, tell, cancelled) {

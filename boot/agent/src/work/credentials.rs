@@ -34,7 +34,7 @@ pub fn for_backup(setup: &Setup) -> Result<Credentials, String> {
 pub fn for_restore(
     setup: &Setup,
     store: &Arc<dyn Store>,
-    server: Option<&ServerSide>,
+    grants: &Grants<'_>,
     image: &str,
     cache: &Path,
 ) -> Result<Repository, String> {
@@ -42,21 +42,37 @@ pub fn for_restore(
         Some(credentials) => {
             Repository::open_shared(Arc::clone(store), credentials, Some(cache)).map_err(|error| error.to_string())
         }
-        None => open_with_grant(store, server, image, cache),
+        None => open_with_grant(store, grants, image, cache),
     }
 }
 
-/// Opens what a grant opens: the keys of one image, wrapped to this machine's key ([`ServerSide::key`]).
-///
-/// # Errors
-/// In a sentence.
-pub fn open_with_grant(
-    _store: &Arc<dyn Store>,
-    _server: Option<&ServerSide>,
-    _image: &str,
-    _cache: &Path,
+/// Where the granted keys of an image are.
+pub struct Grants<'a> {
+    /// The server that keeps them.
+    pub server: Option<&'a ServerSide>,
+    /// Name of the image's repository there.
+    pub repository: Option<&'a str>,
+    /// Whether a person wants to wait no longer.
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Opens what a grant opens: the keys of one image, wrapped to this machine's key, which the server keeps for it.
+fn open_with_grant(
+    store: &Arc<dyn Store>,
+    grants: &Grants<'_>,
+    image: &str,
+    cache: &Path,
 ) -> Result<Repository, String> {
-    Err("this program cannot open grants yet; restore by hand with the password".to_owned())
+    let (Some(server), Some(repository)) = (grants.server, grants.repository) else {
+        return Err("keys are granted for repositories on a server; restore by hand with the password".to_owned());
+    };
+    let keys = server.granted_keys(repository, image, |_| {}, grants.cancelled).map_err(|failure| {
+        format!(
+            "{failure}; have an operator grant the keys to this PC (key {}), or restore by hand with the password",
+            server.fingerprint()
+        )
+    })?;
+    Repository::open_granted(Arc::clone(store), &keys, server.seed(), Some(cache)).map_err(|error| error.to_string())
 }
 
 fn from_hex(text: &str) -> Option<SecretBytes> {

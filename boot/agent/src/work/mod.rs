@@ -14,7 +14,6 @@ mod network;
 mod places;
 mod restore;
 
-pub use credentials::open_with_grant;
 pub use meter::Meter;
 
 use crate::screens::{BackupOrder, Finished, ImageView, Location, News, Request, RestoreOrder, Trouble, Typed};
@@ -298,7 +297,13 @@ impl Worker {
         let (cache, setup, server) = (self.cache(), Arc::clone(&self.setup), self.server());
         let reached = self.reach(location)?;
         let store = reached.store.clone().filter(|_| reached.holds).ok_or("there is no repository at that place")?;
-        let opened = credentials::for_restore(&setup, &store, server.as_deref(), &order.image.id, &cache)?;
+        let name = match location {
+            Location::Place(Place::Server { repository }) => Some(repository.as_str()),
+            _ => None,
+        };
+        let cancelled = || telling.cancel.is_cancelled();
+        let grants = credentials::Grants { server: server.as_deref(), repository: name, cancelled: &cancelled };
+        let opened = credentials::for_restore(&setup, &store, &grants, &order.image.id, &cache)?;
         self.repository = Some(opened);
         let (repository, reached) = self.opened()?;
         restore::run(repository, reached, order, setup.is_init, telling)

@@ -97,7 +97,9 @@ fn server(
             Some(Enrolment { code, expires_ms })
         }
     };
-    Ok(Some(Server { url: url.clone(), pin: pin.to_string(), machine: arguments.machine.clone(), enrolment }))
+    let organisation = arguments.organisation.clone();
+    let machine = arguments.machine.clone();
+    Ok(Some(Server { url: url.clone(), pin: pin.to_string(), organisation, machine, enrolment }))
 }
 
 /// A date (its beginning, UTC), a time, or days or hours from now.

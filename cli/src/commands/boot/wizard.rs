@@ -122,7 +122,7 @@ fn server(global: &GlobalArguments) -> Result<Option<Server>> {
     if url.is_empty() {
         return Ok(None);
     }
-    let of_pin = |pin: String| Server { url: url.clone(), pin, machine: None, enrolment: None };
+    let of_pin = |pin: String| Server { url: url.clone(), pin, organisation: None, machine: None, enrolment: None };
     if let Some(pin) = &global.server_pin {
         return Ok(Some(of_pin(pin.to_string())));
     }
