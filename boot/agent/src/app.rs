@@ -13,7 +13,7 @@ use crate::terminal::{Consoles, Key};
 use crate::unattended;
 use crate::work::{Meter, Setup, Telling, Worker};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use holotype_boot::profile::{Afterwards, BootProfile};
+use holotype_boot::profile::{Afterwards, BootProfile, Style};
 use holotype_repo::{CancelToken, Credentials};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -111,6 +111,7 @@ fn facts(booted: &Booted, profile: Option<&BootProfile>, problem: Option<String>
     });
     Facts {
         is_init: booted.is_init,
+        is_local: profile.is_some_and(|profile| profile.style == Style::Local),
         name: profile.map(|profile| profile.name.clone()),
         problem,
         connects,

@@ -25,6 +25,8 @@ use std::collections::VecDeque;
 pub struct Facts {
     /// Whether this is the init of a boot medium, and not a program of an ordinary Linux.
     pub is_init: bool,
+    /// Whether the medium brings up no network, so that no share can be reached.
+    pub is_local: bool,
     /// The PC's name by the profile.
     pub name: Option<String>,
     /// Why the profile is not used.
@@ -201,7 +203,7 @@ impl Flow {
             }
             News::Places(places, notes) => {
                 self.pop();
-                self.replace_or_push(Places::new(places, notes, self.answers.is_backup, self.facts.is_init));
+                self.replace_or_push(Places::new(places, notes, self.answers.is_backup, &self.facts));
             }
             News::Looked { holds, images } => {
                 self.pop();

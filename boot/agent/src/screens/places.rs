@@ -2,7 +2,7 @@
 
 use super::parts::{self, Choice};
 use super::text::plain;
-use super::{Answer, PlaceView, Screen, Step, TypedKind};
+use super::{Answer, Facts, PlaceView, Screen, Step, TypedKind};
 use crate::terminal::Key;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -17,11 +17,12 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(places: Vec<PlaceView>, notes: Vec<String>, is_backup: bool, is_init: bool) -> Self {
+    pub(super) fn new(places: Vec<PlaceView>, notes: Vec<String>, is_backup: bool, facts: &Facts) -> Self {
         let mut typed = Vec::new();
-        if is_init {
+        if facts.is_init && !facts.is_local {
             typed.extend([(TypedKind::Nfs, "An NFS share ..."), (TypedKind::Smb, "An SMB (Windows) share ...")]);
-        } else {
+        }
+        if !facts.is_init {
             typed.push((TypedKind::Folder, "A folder of this system ..."));
         }
         Self { places, notes, typed, choice: Choice::default(), is_backup }

@@ -117,6 +117,7 @@ impl Worker {
             Request::Connect => self.connect(telling).map(|()| News::Connected),
             Request::ListDisks => self.list_disks(telling),
             Request::ListPlaces => {
+                self.wait_for_disks(telling);
                 let (places, notes) = places::list(&self.setup, self.server().as_deref());
                 Ok(News::Places(places, notes))
             }
@@ -136,11 +137,16 @@ impl Worker {
         telling.news(result.unwrap_or_else(|sentence| News::Failed(Trouble { sentence, is_final: false })));
     }
 
-    fn list_disks(&self, telling: &Telling) -> Result<News, String> {
-        let cancelled = || telling.cancel.is_cancelled();
+    /// The kernel finds disks while the screens are shown already.
+    fn wait_for_disks(&self, telling: &Telling) {
         if self.setup.files.is_empty() {
+            let cancelled = || telling.cancel.is_cancelled();
             crate::system::disks::wait(&mut |step| telling.step(step), &cancelled);
         }
+    }
+
+    fn list_disks(&self, telling: &Telling) -> Result<News, String> {
+        self.wait_for_disks(telling);
         disks::list(&self.setup.files).map(News::Disks)
     }
 
