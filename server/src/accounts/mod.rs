@@ -26,6 +26,7 @@ mod user_passwords;
 mod users;
 
 pub use first_start::{DEFAULT_ORGANISATION, first_start};
+pub(crate) use enrolment_codes::{LetsIn, insert as insert_code, new_code};
 pub(crate) use users::{User, insert as insert_user};
 
 use crate::state::AppState;

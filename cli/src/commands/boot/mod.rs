@@ -1,7 +1,7 @@
 //! `holotype boot`: media that PCs are booted from.
 
 mod create;
-mod profile;
+pub mod profile;
 mod wizard;
 mod write;
 
@@ -83,7 +83,8 @@ fn list(global: &GlobalArguments, kernels: &[Kernel]) -> Result {
     Ok(Exit::Done)
 }
 
-fn now_ms() -> i64 {
+/// Now, in milliseconds since 1970 (UTC).
+pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
