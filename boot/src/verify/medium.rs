@@ -21,7 +21,7 @@ fn none(path: &Path) -> BootError {
 }
 
 /// An image or a device.
-pub fn file(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<()> {
+pub fn file<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport) -> Result<()> {
     let mut first = [0; 2];
     let unreadable = |error: std::io::Error| BootError::io(path, "read the medium", &error);
     file.read_exact(&mut first).map_err(unreadable)?;
@@ -56,7 +56,7 @@ pub fn file(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<(
 }
 
 /// The ESP's volume, with manifest and profile.
-fn volume(file: &mut File, offset: u64, report: &mut MediumReport) {
+fn volume<R: Read + Seek>(file: &mut R, offset: u64, report: &mut MediumReport) {
     match FatReader::open(file, offset).and_then(|mut volume| volume.files()) {
         Ok(files) => check_files(&files, report),
         Err(error) => report.findings.push(error.to_string()),
@@ -88,7 +88,7 @@ fn check_profile(path: &str, bytes: Option<&[u8]>, report: &mut MediumReport) {
 
 /// The profile's archive is the last thing in a UKI; it begins at a multiple of 4 in the initramfs, which begins at a
 /// multiple of 512 in the file.
-fn uki(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<()> {
+fn uki<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport) -> Result<()> {
     let end = file.seek(SeekFrom::End(0)).map_err(|error| BootError::io(path, "read the medium", &error))?;
     let from = end.saturating_sub(MAX_PROFILE_BYTES as u64 + 8192) / 512 * 512;
     let mut tail = Vec::new();

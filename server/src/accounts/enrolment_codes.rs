@@ -107,7 +107,8 @@ pub async fn create(
             found.ok_or_else(|| ApiError::not_found(format_args!("group {group}")))?;
         }
         let code = new_code()?;
-        let lets_in = LetsIn { machine: machine.as_deref(), repository: repository.as_deref(), group: new.group.as_deref() };
+        let lets_in =
+            LetsIn { machine: machine.as_deref(), repository: repository.as_deref(), group: new.group.as_deref() };
         let id = insert(transaction, organisation, &code, &lets_in, created_ms, expires_ms)?;
         let mut note = By::principal(&principal).did("enrolment-code.created", format!("enrolment code {id}"));
         if let Some(machine) = &machine {

@@ -164,7 +164,8 @@ async fn make_medium(
     let names = state.database.read(move |connection| {
         let sql = "SELECT m.name, o.name FROM machines m JOIN organisations o ON o.id = m.organisation
                    WHERE m.id = ?1 AND m.organisation = ?2";
-        let names = connection.prepare_cached(sql)?.query_row([machine, organisation], |row| Ok((row.get(0)?, row.get(1)?)));
+        let names =
+            connection.prepare_cached(sql)?.query_row([machine, organisation], |row| Ok((row.get(0)?, row.get(1)?)));
         one(names, "machine")
     });
     let (name, organisation_name): (String, String) = names.await?;
@@ -219,7 +220,8 @@ fn url(said: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Result<String> {
     let host = authority.host().trim_matches(['[', ']']);
     let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if is_here {
-        let why = format!("url: {host} is this host alone; give the https://HOST:PORT under which the machine reaches it");
+        let why =
+            format!("url: {host} is this host alone; give the https://HOST:PORT under which the machine reaches it");
         return Err(invalid(why));
     }
     Ok(format!("https://{authority}"))
@@ -244,9 +246,9 @@ fn profile(new: &NewMedium, name: String, server: Server, expires_ms: i64) -> Re
         Some(_) if new.product != Product::Usb => {
             Err(invalid("data_partition_bytes: only a medium for a stick can have such a partition"))
         }
-        Some(bytes) if bytes.0 > MAX_DATA_BYTES => {
-            Err(invalid("data_partition_bytes: at most 64 GiB go over the network; make it with `holotype boot create`"))
-        }
+        Some(bytes) if bytes.0 > MAX_DATA_BYTES => Err(invalid(
+            "data_partition_bytes: at most 64 GiB go over the network; make it with `holotype boot create`",
+        )),
         _ => Ok(profile),
     }
 }
@@ -276,7 +278,8 @@ async fn make(state: &AppState, profile: BootProfile, new: &NewMedium) -> Result
     let busy = || ApiError::new(Code::Unavailable, "other media are being made").retry_after_seconds(30);
     let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
     let kernel = new.kernel.as_ref().map(|version| version.0.clone());
-    let data = new.data_partition_bytes.map_or(DataPartition::None, |bytes| DataPartition::Bytes(bytes.0.unsigned_abs()));
+    let data =
+        new.data_partition_bytes.map_or(DataPartition::None, |bytes| DataPartition::Bytes(bytes.0.unsigned_abs()));
     let modules = match new.modules {
         MediumModules::Virtio => ModuleSet::Virtio,
         MediumModules::Pc => ModuleSet::Pc,

@@ -32,7 +32,8 @@ fn give_agent(server: &Server) {
 /// False, and a word about it, where boot loaders are not installed.
 fn has_loaders() -> bool {
     let installed = ["usr/lib/shim", "usr/lib/grub/x86_64-efi-signed", "usr/lib/grub/i386-pc", "usr/lib/ISOLINUX"];
-    let installed = installed.iter().chain(&["usr/lib/systemd/boot/efi"]).all(|path| Path::new("/").join(path).exists());
+    let installed =
+        installed.iter().chain(&["usr/lib/systemd/boot/efi"]).all(|path| Path::new("/").join(path).exists());
     if !installed {
         eprintln!("skipped: boot loaders are not installed (docs/BOOT.md names the packages)");
     }
@@ -121,11 +122,15 @@ async fn a_medium_is_for_one_machine_and_its_code_is_good_once() {
     assert_eq!(Some(enrolment.expires_ms), profile.expires_ms);
     let codes = server.ask(&one.operator, Method::GET, "/enrolment-codes", None).await.1;
     assert_eq!(codes["items"].as_array().unwrap().len(), 1);
-    assert_eq!((&codes["items"][0]["machine"], &codes["items"][0]["expires_ms"]), (&json!(machine), &json!(enrolment.expires_ms)));
+    assert_eq!(
+        (&codes["items"][0]["machine"], &codes["items"][0]["expires_ms"]),
+        (&json!(machine), &json!(enrolment.expires_ms))
+    );
     let normal = machine_proof::normal_code(&enrolment.code).unwrap();
     let known = server.state.database.read(move |connection| {
         let sql = "SELECT count(*) FROM enrolment_codes WHERE hash = ?1 AND used_ms IS NULL";
-        Ok(connection.query_row(sql, [blake3::hash(normal.as_bytes()).as_bytes().as_slice()], |row| row.get::<_, i64>(0))?)
+        Ok(connection
+            .query_row(sql, [blake3::hash(normal.as_bytes()).as_bytes().as_slice()], |row| row.get::<_, i64>(0))?)
     });
     assert_eq!(known.await.unwrap(), 1);
     let events = server.ask(&one.admin, Method::GET, "/events?limit=500", None).await.1.to_string();
@@ -133,7 +138,8 @@ async fn a_medium_is_for_one_machine_and_its_code_is_good_once() {
     // The temporary file is gone.
     assert_eq!(std::fs::read_dir(server.state.data_dir.join("boot")).unwrap().count(), 2);
     for product in ["iso", "uki"] {
-        let report = looked_at(ask(&server, &one.operator, &machine, &json!({"product": product, "url": URL})).await).await;
+        let report =
+            looked_at(ask(&server, &one.operator, &machine, &json!({"product": product, "url": URL})).await).await;
         assert_eq!((report.product.as_str(), report.findings.len()), (product, 0));
         let other = report.profiles[0].server.as_ref().unwrap().enrolment.as_ref().unwrap();
         assert_ne!(other.code, enrolment.code);

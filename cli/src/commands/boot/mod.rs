@@ -2,6 +2,7 @@
 
 mod create;
 pub mod profile;
+mod task;
 mod wizard;
 mod write;
 

@@ -1,9 +1,9 @@
 //! A profile out of the command line.
 
-use crate::arguments::{AfterwardsName, ConsoleName, GlobalArguments, ProfileArguments, StyleName, TaskName};
+use crate::arguments::{AfterwardsName, ConsoleName, GlobalArguments, ProfileArguments, StyleName};
 use crate::exit::{Failure, Result};
 use crate::secret_text;
-use holotype_boot::profile::{Address, Afterwards, BootProfile, Console, Enrolment, Network, Server, Style, Task};
+use holotype_boot::profile::{Address, Afterwards, BootProfile, Console, Enrolment, Network, Server, Style};
 use std::path::Path;
 
 /// The profile that the command line asks for. `now_ms` is for times that are told as a distance from now.
@@ -38,10 +38,9 @@ fn of_options(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i6
         let enrolment_expires = time(&arguments.enrolment_expires)?.or(profile.expires_ms);
         profile.server = server(global, arguments, enrolment_expires)?;
     }
-    profile.task = match (&arguments.task_file, arguments.task) {
-        (Some(file), _) => from_json(file)?,
-        (None, TaskName::Menu) => Task::Menu,
-        (None, TaskName::Server) => Task::Server,
+    profile.task = match &arguments.task_file {
+        Some(file) => from_json(file)?,
+        None => super::task::of(arguments)?,
     };
     profile.afterwards = match arguments.afterwards {
         AfterwardsName::PowerOff => Afterwards::PowerOff,
