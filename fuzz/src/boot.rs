@@ -9,6 +9,7 @@ use holotype_boot::loaders::GrubBios;
 use holotype_boot::manifest::{MANIFEST_PATH, Manifest};
 use holotype_boot::modules::ModuleIndex;
 use holotype_boot::profile::{self, BootProfile, DiskChoice, Enrolment, Place, Server, Style, Task};
+use holotype_boot::uki::{MANIFEST_SECTION, add_sections};
 use holotype_boot::verify::verify_device;
 use holotype_core::volume::ReadAt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,6 +171,22 @@ fn files(product: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// A UEFI program whose stub is headers alone (Microsoft's PE format).
+fn uki(profile: &[u8]) -> Vec<u8> {
+    let mut stub = vec![0; 1024];
+    let numbers = [(0x3c, 0x40), (0x40, 0x4550), (0x54, 240), (0x58, 0x20b), (0x58 + 36, 512), (0x58 + 60, 1024)];
+    for (at, number) in numbers {
+        stub[at..at + 4].copy_from_slice(&u32::to_le_bytes(number));
+    }
+    stub[..2].copy_from_slice(b"MZ");
+    let sections =
+        BTreeMap::from([(".initrd".to_owned(), [&[7; 64], profile].concat()), (".linux".to_owned(), vec![9; 700])]);
+    let manifest = Manifest::of("uki", "6.1.0", &sections).to_bytes().expect("it is JSON");
+    let named = sections.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let named: Vec<_> = named.chain([(MANIFEST_SECTION, manifest.as_slice())]).collect();
+    add_sections(&stub, &named).expect("a program")
+}
+
 pub fn boot_medium_seeds() -> Vec<Vec<u8>> {
     let folder = std::env::temp_dir().join(format!("holotype-fuzz-medium-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
@@ -190,7 +207,7 @@ pub fn boot_medium_seeds() -> Vec<Vec<u8>> {
     let iso = sparse_disk::of_file(0, &image);
 
     let profile = profile_archive(&full_profile()).expect("it is good");
-    std::fs::write(&image, [b"MZ".to_vec(), vec![0; 1022], profile].concat()).expect("a file");
+    std::fs::write(&image, uki(&profile)).expect("a file");
     let uki = sparse_disk::of_file(0, &image);
     // What stays in a temporary folder hurts nobody.
     let _ = std::fs::remove_dir_all(&folder);

@@ -47,7 +47,7 @@ const MAX_LIFE_SECONDS: u64 = 30 * 24 * 3600;
 const DEFAULT_LIFE_SECONDS: u64 = 7 * 24 * 3600;
 const MIN_LIFE_SECONDS: u64 = 60;
 const MAX_AGENT_BYTES: u64 = 256 << 20;
-/// All of it goes over the network.
+/// All of it goes over the network. The least is that of FAT32.
 const MAX_DATA_BYTES: i64 = 64 << 30;
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -122,7 +122,7 @@ struct NewMedium {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 32, pattern = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]+$")]
     keyboard: Option<Text<32>>,
     /// With `usb`: an empty partition for backups, up to 64 GiB.
-    #[schema(value_type = Option<i64>, minimum = 67108864, maximum = 68719476736_i64)]
+    #[schema(value_type = Option<i64>, minimum = 536870912, maximum = 68719476736_i64)]
     data_partition_bytes: Option<Count>,
     /// Version of the kernel; the newest without it.
     #[schema(value_type = Option<String>, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]

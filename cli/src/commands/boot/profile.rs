@@ -33,6 +33,15 @@ fn of_options(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i6
     let mut profile = BootProfile::new(name, style);
     let time = |text: &Option<String>| text.as_ref().map(|text| parse_time(text, now_ms)).transpose();
     profile.expires_ms = time(&arguments.expires)?;
+    if profile.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+        return Err(Failure::usage("boot create: --expires is past; the medium would never be used"));
+    }
+    let has_network = !arguments.address.is_empty() || arguments.mac.is_some() || arguments.dhcp;
+    if style == Style::Local && (has_network || arguments.machine.is_some() || arguments.enrolment_code_file.is_some())
+    {
+        let why = "boot create: a medium of --style local brings up no network; leave its addresses and machine out";
+        return Err(Failure::usage(why));
+    }
     if style == Style::Network {
         profile.network = network(arguments);
         let enrolment_expires = time(&arguments.enrolment_expires)?.or(profile.expires_ms);
