@@ -16,7 +16,7 @@ use holotype_repo::repository::{CONFIG, RepositoryConfig};
 const CONFIG_ROOT_OFFSET: usize = 16 + 8 + 8 + 4 + 14 + 8 + 4 + 4 + 32 + 32;
 const LEASE_HOLDER_OFFSET: usize = 16 + 16 + 8 + 4;
 const IMAGE_WRITER_OFFSET: usize = 16;
-const GRANT_ROOT_OFFSET: usize = 16 + 16 + 32;
+const GRANT_ROOT_OFFSET: usize = 16 + 32 + 32;
 
 /// What was decoded must encode to the bytes that it came from: one form for each value.
 fn is_canonical(kind: &ObjectKind, object: &[u8], record: &[u8]) {
@@ -81,7 +81,7 @@ pub fn grant(data: &[u8]) {
 pub fn grant_seeds() -> Vec<Vec<u8>> {
     let grant = GrantRecord {
         repository: forge::REPOSITORY,
-        image: ImageId([8; 16]),
+        image: ImageId([8; 32]),
         machine: forge::root().writer(),
         root: forge::root().writer(),
         granted_unix_seconds: 1_800_000_000,
