@@ -99,9 +99,12 @@ pub fn add_sections(stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>> 
     Ok(image)
 }
 
+/// Sections by name.
+pub type Sections = BTreeMap<String, Vec<u8>>;
+
 /// Sections of a program that nobody vouches for, by name; `None` where it is no such program. What ends too early
 /// is a sentence beside them.
-pub fn read_sections<R: Read + Seek>(program: &mut R) -> Option<(BTreeMap<String, Vec<u8>>, Vec<String>)> {
+pub fn read_sections<R: Read + Seek>(program: &mut R) -> Option<(Sections, Vec<String>)> {
     let end = program.seek(SeekFrom::End(0)).ok()?;
     let mut head = Vec::new();
     program.seek(SeekFrom::Start(0)).ok()?;

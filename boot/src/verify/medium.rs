@@ -97,13 +97,12 @@ fn check_profile(path: &str, bytes: Option<&[u8]>, report: &mut MediumReport) {
 /// a multiple of 4 there.
 fn uki<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport) -> Result<()> {
     let (mut sections, findings) = read_sections(file).ok_or_else(|| none(path))?;
-    let Some(manifest) = sections.remove(MANIFEST_SECTION) else {
-        return match findings.is_empty() {
-            true => Err(none(path)),
-            false => Ok(report.findings.extend(findings)),
-        };
-    };
+    let manifest = sections.remove(MANIFEST_SECTION);
+    if manifest.is_none() && findings.is_empty() {
+        return Err(none(path));
+    }
     report.findings.extend(findings);
+    let Some(manifest) = manifest else { return Ok(()) };
     match Manifest::parse(&manifest) {
         Ok(manifest) => {
             sections.retain(|name, _| manifest.files.contains_key(name));

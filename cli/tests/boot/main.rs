@@ -126,7 +126,8 @@ fn damage_and_age_are_found() {
 fn tasks_are_told_by_options() {
     let Some(desk) = Desk::new() else { return };
     fs::write(desk.path("key"), "one key file with forty characters in it\n").unwrap();
-    let backup = ["create", "usb", "a.img", "--name", "pc", "--style", "local", "--task", "backup", "--place", "medium"];
+    let backup =
+        ["create", "usb", "a.img", "--name", "pc", "--style", "local", "--task", "backup", "--place", "medium"];
     let key = ["--writer-key-file", "key"];
     let all = [&backup[..], &key, &["--data", "600M", "--disk", "S1", "--image", "lab/pc"]].concat();
     desk.run(&all);
