@@ -32,6 +32,8 @@ pub mod modules;
 pub mod profile;
 #[cfg(feature = "generate")]
 mod sparse;
+#[cfg(all(feature = "generate", feature = "testing"))]
+pub mod testing;
 #[cfg(feature = "generate")]
 pub mod uki;
 #[cfg(feature = "generate")]

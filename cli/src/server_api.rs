@@ -95,6 +95,25 @@ impl ServerApi {
         Ok(std::io::BufReader::new(response.into_body().into_reader()))
     }
 
+    /// Posts `body` and gives the bytes of the answer, to be read, and how many there are.
+    pub fn download(&self, path: &str, body: &Value) -> Result<(impl std::io::Read + use<>, u64)> {
+        let subject = format!("{}{PREFIX}{path}", self.client.origin());
+        let text = serde_json::to_vec(body).map_err(|error| Failure::usage(format!("{subject}: {error}")))?;
+        let request = Request::post(format!("{PREFIX}{path}")).header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(text.as_slice()).map_err(|error| Failure::usage(format!("{subject}: {error}")))?;
+        let response = self.client.send(request)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let number = |name| headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if !status.is_success() {
+            let bytes = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+            return Err(failure(&subject, status, &bytes.unwrap_or_default(), number(header::RETRY_AFTER)));
+        }
+        let bytes = number(header::CONTENT_LENGTH).ok_or_else(|| {
+            Failure::failed("no-such-server", format!("{subject}: the answer does not say how long it is"))
+        })?;
+        Ok((response.into_body().into_reader(), bytes))
+    }
+
     /// Posts `body`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
         self.answer(Method::POST, path, Some(body))

@@ -7,6 +7,7 @@
 //! Past authentication: the harness has the repository's keys ([`forge`]), so a target takes what
 //! stands *behind* a seal, a signature or a checksum, and seals it itself.
 
+mod boot;
 mod cutting;
 pub mod forge;
 mod index;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("key_slot", records::key_slot, records::key_slot_seeds, 2000),
     target("lease", records::lease, records::lease_seeds, 4000),
     target("image", records::image, records::image_seeds, 4000),
+    target("grant", records::grant, records::grant_seeds, 4000),
     target("index_segment", packs::index_segment, packs::index_segment_seeds, 2000),
     target("pack_footer", packs::pack_footer, packs::pack_footer_seeds, 4000),
     target("frame", packs::frame, packs::frame_seeds, 4000),
@@ -71,6 +73,9 @@ pub const TARGETS: &[Target] = &[
     target("volume_kept", volumes::volume_kept::run, volumes::volume_kept::seeds, 1000),
     target("partition_table", volumes::partition_table, volumes::partition_table_seeds, 2000),
     target("disk_layout", volumes::disk_layout, volumes::disk_layout_seeds, 1000),
+    target("boot_profile", boot::boot_profile, boot::boot_profile_seeds, 8000),
+    target("module_index", boot::module_index, boot::module_index_seeds, 8000),
+    target("boot_medium", boot::boot_medium, boot::boot_medium_seeds, 2000),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>, plain_runs: usize) -> Target {

@@ -6,7 +6,8 @@ use holotype_core::header::ObjectKind;
 use holotype_core::key_slot::{Certificate, KEY_SLOT, KeySlot, Protection, SlotHeader, SlotSecrets, WriterSecrets};
 use holotype_core::secret::Secret32;
 use holotype_core::signature::{self, SIGNATURE_BYTES, Signing};
-use holotype_core::{DecodeError, LeaseId, codec, seal, subkey};
+use holotype_core::{DecodeError, ImageId, LeaseId, codec, seal, subkey};
+use holotype_repo::grant::{self, GRANT, GrantRecord};
 use holotype_repo::image::{IMAGE, ImageRecord};
 use holotype_repo::lease::{LEASE, LeaseRecord, Purpose};
 use holotype_repo::repository::{CONFIG, RepositoryConfig};
@@ -15,6 +16,7 @@ use holotype_repo::repository::{CONFIG, RepositoryConfig};
 const CONFIG_ROOT_OFFSET: usize = 16 + 8 + 8 + 4 + 14 + 8 + 4 + 4 + 32 + 32;
 const LEASE_HOLDER_OFFSET: usize = 16 + 16 + 8 + 4;
 const IMAGE_WRITER_OFFSET: usize = 16;
+const GRANT_ROOT_OFFSET: usize = 16 + 32 + 32;
 
 /// What was decoded must encode to the bytes that it came from: one form for each value.
 fn is_canonical(kind: &ObjectKind, object: &[u8], record: &[u8]) {
@@ -64,6 +66,33 @@ pub fn lease_seeds() -> Vec<Vec<u8>> {
     let record = codec::encode(&lease);
     assert_eq!(record[LEASE_HOLDER_OFFSET..][..32], lease.holder.0, "the signer stands elsewhere");
     vec![forge::signed(&LEASE, signature::LEASE, record.clone()), record]
+}
+
+/// As an object; then as the record behind its signature, and as the secrets behind its envelope.
+pub fn grant(data: &[u8]) {
+    grant::decode_parts_for_fuzzing(data);
+    let record = forge::splice(data, GRANT_ROOT_OFFSET, forge::root().writer().as_bytes());
+    let object = forge::signed(&GRANT, signature::GRANT, record);
+    if let Ok(grant) = GrantRecord::decode(&object) {
+        is_canonical(&GRANT, &object, &codec::encode(&grant));
+    }
+}
+
+pub fn grant_seeds() -> Vec<Vec<u8>> {
+    let grant = GrantRecord {
+        repository: forge::REPOSITORY,
+        image: ImageId([8; 32]),
+        machine: forge::root().writer(),
+        root: forge::root().writer(),
+        granted_unix_seconds: 1_800_000_000,
+        sealed: vec![1; 200],
+        extensions: Vec::new(),
+    };
+    let record = codec::encode(&grant);
+    assert_eq!(record[GRANT_ROOT_OFFSET..][..32], grant.root.0, "the signer stands elsewhere");
+    let image = forge::image_record(&[7; 32], b"summary", b"detail");
+    let secrets = [&1_u32.to_le_bytes()[..], &[2; 96], &codec::encode(&image)].concat();
+    vec![forge::signed(&GRANT, signature::GRANT, record.clone()), record, secrets]
 }
 
 pub fn image(data: &[u8]) {

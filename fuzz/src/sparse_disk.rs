@@ -133,6 +133,12 @@ pub fn made(flags: u8, mib: u64, commands: &[(&str, &str)]) -> Option<Vec<u8>> {
     Some(input(flags, mib << 20, &seed?))
 }
 
+/// What stands in a file, as an input.
+pub fn of_file(flags: u8, path: &Path) -> Vec<u8> {
+    let bytes = std::fs::metadata(path).expect("a file").len();
+    input(flags, bytes, &records_of(path).expect("a readable file"))
+}
+
 fn make(path: &Path, bytes: u64, commands: &[(&str, &str)]) -> Option<()> {
     File::create(path).and_then(|file| file.set_len(bytes)).ok()?;
     for (command, text) in commands {

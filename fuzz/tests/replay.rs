@@ -55,6 +55,7 @@ replays!(
     key_slot,
     lease,
     image,
+    grant,
     index_segment,
     pack_footer,
     frame,
@@ -82,4 +83,7 @@ replays!(
     volume_kept,
     partition_table,
     disk_layout,
+    boot_profile,
+    module_index,
+    boot_medium,
 );

@@ -36,6 +36,8 @@ pub struct Config {
     pub metrics_token_file: Option<PathBuf>,
     /// What becomes of machines that nobody knows.
     pub unknown_machines: UnknownMachines,
+    /// The static agent that boot media are made with; `boot/agent` in the data directory where nothing is said.
+    pub agent: Option<PathBuf>,
 }
 
 /// What becomes of machines that ask to be enrolled and that nobody knows by their addresses.
@@ -73,6 +75,8 @@ pub struct ConfigFile {
     pub metrics_token_file: Option<PathBuf>,
     /// `ask` an operator about machines that nobody knows, or `refuse` them.
     pub unknown_machines: Option<UnknownMachines>,
+    /// The static agent that boot media are made with.
+    pub agent: Option<PathBuf>,
 }
 
 impl ConfigFile {
@@ -114,6 +118,7 @@ impl ConfigFile {
             stop_within: Duration::from_secs(self.stop_within_seconds.unwrap_or(DEFAULT_STOP_WITHIN_SECONDS)),
             metrics_token_file: self.metrics_token_file,
             unknown_machines: self.unknown_machines.unwrap_or_default(),
+            agent: self.agent,
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod access;
 pub mod accounts;
 pub mod answers;
 pub mod api;
+pub mod boot_files;
 pub mod clock;
 pub mod config;
 pub mod data_dir;

@@ -89,6 +89,7 @@ impl Running {
             )
         })?;
         crate::api::sweep_kernel_uploads(data.path());
+        crate::api::sweep_media(data.path());
         let first = crate::accounts::first_start(&database, data.path());
         let initial_password = first.map_err(|error| StartError::about(data.path(), error))?;
         let tls_dir = data.tls();
@@ -101,6 +102,7 @@ impl Running {
         let address = listener.local_addr().map_err(|error| StartError::new(format!("no address: {error}")))?;
         let (stop, stopping) = watch::channel(false);
         let state = AppState::configured(&config, database, stopping.clone())?;
+        state.boot_files.set_pin(identity.pin);
         let looking = state.clone();
         crate::database::blocking(move || upkeep::reconcile(&looking))
             .await

@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use crate::accounts::Accounts;
+use crate::boot_files::BootFiles;
 use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_FLOOR_BYTES, UnknownMachines};
 use crate::database::Database;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub room: Room,
     /// What signs receipts.
     pub receipt_key: ReceiptKey,
+    /// What boot media are made of.
+    pub boot_files: BootFiles,
 }
 
 impl AppState {
@@ -53,7 +56,8 @@ impl AppState {
     /// The same with a clock of its own.
     pub fn with_clock(data_dir: PathBuf, database: Database, clock: Clock) -> Self {
         let (_, stopping) = watch::channel(false);
-        Self::assemble(data_dir, database, clock, None, DEFAULT_FLOOR_BYTES, stopping)
+        let boot_files = BootFiles::new(&data_dir, None);
+        Self::assemble(data_dir, database, clock, None, DEFAULT_FLOOR_BYTES, stopping, boot_files)
     }
 
     /// The state as it is configured; `stopping` becomes true when the server stops.
@@ -74,8 +78,9 @@ impl AppState {
             }
         };
         let clock = Clock::system();
-        let state =
-            Self::assemble(config.data_dir.clone(), database, clock, metrics_token, config.floor_bytes, stopping);
+        let (data_dir, floor_bytes) = (config.data_dir.clone(), config.floor_bytes);
+        let boot_files = BootFiles::new(&data_dir, config.agent.clone());
+        let state = Self::assemble(data_dir, database, clock, metrics_token, floor_bytes, stopping, boot_files);
         state.accounts.take_unknown_machines(config.unknown_machines == UnknownMachines::Ask);
         Ok(state)
     }
@@ -87,6 +92,7 @@ impl AppState {
         metrics_token: Option<SecretBytes>,
         floor_bytes: u64,
         stopping: watch::Receiver<bool>,
+        boot_files: BootFiles,
     ) -> Self {
         Self(Arc::new(Shared {
             repositories: Repositories::new(&data_dir),
@@ -100,6 +106,7 @@ impl AppState {
             metrics: Metrics::default(),
             metrics_token,
             stopping,
+            boot_files,
         }))
     }
 

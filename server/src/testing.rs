@@ -65,6 +65,7 @@ impl TestServer {
         let state = AppState::new(self.data_dir.clone(), database);
         state.repositories.set_rules(self.rules);
         state.room.set_floor_bytes(0);
+        state.boot_files.set_pin(self.pin);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])

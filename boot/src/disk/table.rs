@@ -96,7 +96,7 @@ fn partitions(header: &Header, end: u64, findings: &mut Vec<String>) -> Vec<Foun
             String::from_utf16_lossy(&units).chars().take_while(|c| *c != '\0').filter(|c| !c.is_control()).collect();
         let (first, last) = (u64_at(32), u64_at(40));
         if first < header.entries_at.min(34) || last < first || last >= end / SECTOR {
-            findings.push(format!("partition {name}: it does not lie on the medium"));
+            findings.push(format!("partition {name}: it does not lie on the medium; was that cut off?"));
             continue;
         }
         found.push(FoundPartition { name, offset_bytes: first * SECTOR, bytes: (last - first + 1) * SECTOR });

@@ -102,9 +102,9 @@ impl<R: Read + Seek> FatReader<R> {
             if cluster < 2 || cluster - 2 >= self.clusters {
                 return Err(damaged("a chain of clusters leads out of it"));
             }
-            // Also ends chains that are circles: every cluster counts.
+            // Also ends chains that are circles: each cluster is part of one file at most.
             self.read_bytes += self.cluster_bytes;
-            if self.read_bytes > MAX_BYTES {
+            if self.read_bytes > MAX_BYTES.min(self.clusters * self.cluster_bytes) {
                 return Err(damaged("it holds more than a medium does"));
             }
             content.extend(read_at(

@@ -3,7 +3,8 @@
 use super::{Ingredients, write_file};
 use crate::error::Result;
 use crate::loaders::Loader;
-use crate::uki::add_sections;
+use crate::manifest::Manifest;
+use crate::uki::{MANIFEST_SECTION, add_sections};
 use std::path::Path;
 
 impl Ingredients {
@@ -17,6 +18,9 @@ impl Ingredients {
             (".initrd", &initrd),
         ]
         .map(|(name, bytes)| (name, bytes.to_vec()));
+        let files = sections.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
+        let manifest = Manifest::of("uki", &self.kernel_version, &files).to_bytes()?;
+        let sections = sections.into_iter().chain([(MANIFEST_SECTION, manifest)]).collect::<Vec<_>>();
         let sections: Vec<(&str, &[u8])> = sections.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
         add_sections(&self.loaders.read(Loader::UkiStub)?, &sections)
     }

@@ -7,16 +7,26 @@
 //! | `.cmdline` | the kernel's command line |
 //! | `.linux` | the kernel |
 //! | `.initrd` | initramfs archives, one after the other |
+//! | `holotype` | the manifest, of the sections above |
 //!
 //! A section's header has 40 bytes: 0 name, 8 bytes in memory, 12 place in memory, 16 bytes in the file, 20 place in the
 //! file, 36 flags (readable, initialised data: 40000040). Sections in memory begin at multiples of 4096 after the last
 //! one; where they overlap, firmware says "Unsupported".
 
 use crate::error::{BootError, Result};
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 
 const MEMORY_ALIGNMENT: u32 = 4096;
 const FLAGS: u32 = 0x4000_0040;
 const HEADER_BYTES: usize = 40;
+/// Bytes in which all headers are.
+const MAX_HEAD_BYTES: u64 = 64 << 10;
+/// Sections that are added.
+const OWN: [&str; 5] = [".osrel", ".cmdline", ".linux", ".initrd", MANIFEST_SECTION];
+
+/// The section with the manifest.
+pub const MANIFEST_SECTION: &str = "holotype";
 
 fn strange() -> BootError {
     BootError::new("systemd's UEFI stub", "it is not as known here").advise("install the package systemd-boot-efi")
@@ -87,6 +97,42 @@ pub fn add_sections(stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>> 
     let size = end.checked_next_multiple_of(MEMORY_ALIGNMENT).ok_or_else(strange)?;
     put(&mut image, optional + 56, &size.to_le_bytes());
     Ok(image)
+}
+
+/// Sections by name.
+pub type Sections = BTreeMap<String, Vec<u8>>;
+
+/// Sections of a program that nobody vouches for, by name; `None` where it is no such program. What ends too early
+/// is a sentence beside them.
+pub fn read_sections<R: Read + Seek>(program: &mut R) -> Option<(Sections, Vec<String>)> {
+    let end = program.seek(SeekFrom::End(0)).ok()?;
+    let mut head = Vec::new();
+    program.seek(SeekFrom::Start(0)).ok()?;
+    program.by_ref().take(MAX_HEAD_BYTES).read_to_end(&mut head).ok()?;
+    let pe = u32_at(&head, 0x3c).ok()? as usize;
+    if !head.starts_with(b"MZ") || !head.get(pe..)?.starts_with(b"PE\0\0") {
+        return None;
+    }
+    let (count, optional_bytes) = (u16_at(&head, pe + 6).ok()?, usize::from(u16_at(&head, pe + 20).ok()?));
+    let headers = head.get(pe + 24 + optional_bytes..)?.chunks_exact(HEADER_BYTES).take(count.into());
+    let (mut sections, mut findings, mut total) = (BTreeMap::new(), Vec::new(), 0);
+    for header in headers {
+        let name: String = header[..8].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
+        let name = name.escape_debug().to_string();
+        let (bytes, place) = (u64::from(u32_at(header, 8).ok()?), u64::from(u32_at(header, 20).ok()?));
+        total += bytes;
+        let mut content = Vec::new();
+        let read = (place + bytes <= end && total <= end).then(|| {
+            program.seek(SeekFrom::Start(place)).and_then(|_| program.by_ref().take(bytes).read_to_end(&mut content))
+        });
+        match read {
+            Some(Ok(_)) => drop(sections.insert(name, content)),
+            // Sections of the stub may be longer in memory than in the file.
+            _ if name.starts_with('.') && !OWN.contains(&name.as_str()) => total -= bytes,
+            _ => findings.push(format!("section {name}: it ends too early")),
+        }
+    }
+    Some((sections, findings))
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use crate::fat::FatReader;
 use crate::iso::check_iso;
 use crate::manifest::{MANIFEST_PATH, Manifest};
 use crate::profile::{MAX_PROFILE_BYTES, PROFILE_PATH, decode};
+use crate::uki::{MANIFEST_SECTION, read_sections};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// Most bytes of a UEFI program, and of a file in a netboot folder.
@@ -21,7 +22,7 @@ fn none(path: &Path) -> BootError {
 }
 
 /// An image or a device.
-pub fn file(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<()> {
+pub fn file<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport) -> Result<()> {
     let mut first = [0; 2];
     let unreadable = |error: std::io::Error| BootError::io(path, "read the medium", &error);
     file.read_exact(&mut first).map_err(unreadable)?;
@@ -38,10 +39,16 @@ pub fn file(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<(
         return Ok(());
     }
     let (partitions, findings) = read_table(file)?;
-    let esp = partitions.iter().find(|partition| partition.name == ESP_NAME).ok_or_else(|| none(path))?;
+    let esp = partitions.iter().find(|partition| partition.name == ESP_NAME);
+    // A table that tells of it beyond the end: the image was cut off.
+    if esp.is_none() && !findings.iter().any(|finding| finding.contains(ESP_NAME)) {
+        return Err(none(path));
+    }
     report.product = "usb".into();
     report.findings.extend(findings);
-    volume(file, esp.offset_bytes, report);
+    if let Some(esp) = esp {
+        volume(file, esp.offset_bytes, report);
+    }
     if let Some(data) = partitions.iter().find(|partition| partition.name == DATA_NAME) {
         report.data_partition_bytes = Some(data.bytes);
         match FatReader::open(&mut *file, data.offset_bytes) {
@@ -56,7 +63,7 @@ pub fn file(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<(
 }
 
 /// The ESP's volume, with manifest and profile.
-fn volume(file: &mut File, offset: u64, report: &mut MediumReport) {
+fn volume<R: Read + Seek>(file: &mut R, offset: u64, report: &mut MediumReport) {
     match FatReader::open(file, offset).and_then(|mut volume| volume.files()) {
         Ok(files) => check_files(&files, report),
         Err(error) => report.findings.push(error.to_string()),
@@ -86,19 +93,29 @@ fn check_profile(path: &str, bytes: Option<&[u8]>, report: &mut MediumReport) {
     }
 }
 
-/// The profile's archive is the last thing in a UKI; it begins at a multiple of 4 in the initramfs, which begins at a
-/// multiple of 512 in the file.
-fn uki(path: &Path, file: &mut File, report: &mut MediumReport) -> Result<()> {
-    let end = file.seek(SeekFrom::End(0)).map_err(|error| BootError::io(path, "read the medium", &error))?;
-    let from = end.saturating_sub(MAX_PROFILE_BYTES as u64 + 8192) / 512 * 512;
-    let mut tail = Vec::new();
-    let read = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(MAX_FILE_BYTES).read_to_end(&mut tail));
-    read.map_err(|error| BootError::io(path, "read the medium", &error))?;
-    let starts = (0..tail.len()).step_by(4).filter(|at| tail[*at..].starts_with(b"070701"));
-    let profile = starts.into_iter().find_map(|at| cpio::find_file(&tail[at..], PROFILE_PATH));
-    if profile.is_none() {
+/// The sections, with the manifest in one of them. The profile's archive is the last thing in the initramfs; it begins at
+/// a multiple of 4 there.
+fn uki<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport) -> Result<()> {
+    let (mut sections, findings) = read_sections(file).ok_or_else(|| none(path))?;
+    let manifest = sections.remove(MANIFEST_SECTION);
+    if manifest.is_none() && findings.is_empty() {
         return Err(none(path));
     }
+    report.findings.extend(findings);
+    let Some(manifest) = manifest else { return Ok(()) };
+    match Manifest::parse(&manifest) {
+        Ok(manifest) => {
+            sections.retain(|name, _| manifest.files.contains_key(name));
+            report.findings.extend(manifest.compare(&sections));
+            report.files = manifest.files.len();
+            report.kernel = Some(manifest.kernel);
+        }
+        Err(error) => report.findings.push(error.to_string()),
+    }
+    let initrd = sections.remove(".initrd").unwrap_or_default();
+    let from = initrd.len().saturating_sub(MAX_PROFILE_BYTES + 8192) / 4 * 4;
+    let starts = (from..initrd.len()).step_by(4).filter(|at| initrd[*at..].starts_with(b"070701"));
+    let profile = starts.into_iter().find_map(|at| cpio::find_file(&initrd[at..], PROFILE_PATH));
     check_profile("UEFI program", profile, report);
     Ok(())
 }

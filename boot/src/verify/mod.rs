@@ -5,6 +5,7 @@ mod medium;
 use crate::error::{BootError, Result};
 use crate::profile::BootProfile;
 use serde::Serialize;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// What is on a medium, and what is wrong with it.
@@ -30,13 +31,26 @@ pub struct MediumReport {
 /// # Errors
 /// Where it cannot be read, or is no medium at all.
 pub fn verify(path: &Path, now_ms: i64) -> Result<MediumReport> {
-    let mut report = MediumReport::default();
     if path.is_dir() {
+        let mut report = MediumReport::default();
         medium::folder(path, &mut report)?;
-    } else {
-        let mut file = std::fs::File::open(path).map_err(|error| BootError::io(path, "open the medium", &error))?;
-        medium::file(path, &mut file, &mut report)?;
+        return Ok(judged(report, now_ms));
     }
+    let mut file = std::fs::File::open(path).map_err(|error| BootError::io(path, "open the medium", &error))?;
+    verify_device(path, &mut file, now_ms)
+}
+
+/// Looks at a medium that is read from `device` and called `path`.
+///
+/// # Errors
+/// Where it cannot be read, or is no medium at all.
+pub fn verify_device<R: Read + Seek>(path: &Path, device: &mut R, now_ms: i64) -> Result<MediumReport> {
+    let mut report = MediumReport::default();
+    medium::file(path, device, &mut report)?;
+    Ok(judged(report, now_ms))
+}
+
+fn judged(mut report: MediumReport, now_ms: i64) -> MediumReport {
     if report.profiles.is_empty() && !report.findings.iter().any(|finding| finding.contains("profile")) {
         report.findings.push("the medium has no profile".into());
     }
@@ -52,5 +66,5 @@ pub fn verify(path: &Path, now_ms: i64) -> Result<MediumReport> {
                 .push(format!("profile of {name}: its enrolment code has expired; ask the server for a new one"));
         }
     }
-    Ok(report)
+    report
 }

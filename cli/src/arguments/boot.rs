@@ -107,6 +107,10 @@ pub enum TaskName {
     Menu,
     /// Ask the server, and do it
     Server,
+    /// Back a disk up without asking, with --place and --writer-key-file
+    Backup,
+    /// Restore an image without asking, with --place, --image and a --server that has a grant for the machine
+    Restore,
 }
 
 /// What follows an unattended task.
@@ -168,7 +172,7 @@ pub struct BootCreateArguments {
 #[command(next_help_heading = "The PC and its task")]
 pub struct ProfileArguments {
     /// All of it from a file (JSON), in place of the options below
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "style", "address", "machine", "enrolment_code_file", "task", "task_file", "expires"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "style", "address", "machine", "enrolment_code_file", "task", "task_file", "expires", "place", "disk", "image", "writer_key_file"])]
     pub profile: Option<PathBuf>,
     /// Name of the PC
     #[arg(long)]
@@ -209,9 +213,27 @@ pub struct ProfileArguments {
     /// What it does once booted
     #[arg(long, value_enum, default_value = "menu", conflicts_with = "task_file")]
     pub task: TaskName,
-    /// What it does once booted, as in a profile's field "task" (JSON): unattended backups and restores
-    #[arg(long, value_name = "FILE")]
+    /// What it does once booted, as in a profile's field "task" (JSON), in place of the options below
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["place", "disk", "image", "writer_key_file"])]
     pub task_file: Option<PathBuf>,
+    /// Where the repository is: medium, server:NAME, partition:UUID, nfs://HOST/EXPORT or smb://[USER@]HOST/SHARE
+    #[arg(long, value_name = "PLACE")]
+    pub place: Option<String>,
+    /// In a partition or a share: the repository's folder
+    #[arg(long, value_name = "FOLDER", requires = "place", default_value = "holotype")]
+    pub place_folder: String,
+    /// With smb: file with the user's password; it goes onto the medium, and opens the share alone
+    #[arg(long, value_name = "FILE", requires = "place")]
+    pub place_password_file: Option<PathBuf>,
+    /// Which disk: only (the medium aside, there is one), first, or its serial number
+    #[arg(long, value_name = "DISK", default_value = "only")]
+    pub disk: String,
+    /// Backup: name of the image [default: the PC's]; restore: id of the image
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Backup: key file of a writer (holotype key add --role writer); it goes onto the medium, and opens no image
+    #[arg(long, value_name = "FILE")]
+    pub writer_key_file: Option<PathBuf>,
     /// What follows an unattended task
     #[arg(long, value_enum, default_value = "power-off")]
     pub afterwards: AfterwardsName,

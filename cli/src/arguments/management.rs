@@ -1,5 +1,6 @@
 //! `holotype machine`, `group`, `storage`, `image`, `task`, `event`: what a server manages.
 
+use super::ConsoleName;
 use clap::{Args, Subcommand, ValueEnum};
 use holotype_repo::ImageSelector;
 use std::path::PathBuf;
@@ -68,8 +69,67 @@ pub enum MachineAction {
         /// The image's id, all of it
         image: String,
     },
+    /// Let the server make a boot medium for a machine, and download it; it enrols the machine's own key, once
+    Media(MediaArguments),
     /// Tell the server what this machine is made of, with this machine's own token
     Inventory,
+}
+
+/// Which medium for which machine.
+#[derive(Debug, Args)]
+pub struct MediaArguments {
+    /// The machine's name or id
+    pub machine: String,
+    /// File to write; it must not be there yet
+    pub file: PathBuf,
+    /// What to make
+    #[arg(long, value_enum, default_value = "usb")]
+    pub product: MediaProduct,
+    /// What the machine does once booted
+    #[arg(long, value_enum, default_value = "server")]
+    pub task: MediaTask,
+    /// When the medium is no longer used, up to 30 days from now: 2027-01-31, 2027-01-31T12:00:00Z, or 12h or 7d from
+    /// now [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+    /// Where the screens are shown
+    #[arg(long, value_enum, default_value = "both")]
+    pub console: ConsoleName,
+    /// Keyboard layout, as us or de
+    #[arg(long, value_name = "LAYOUT")]
+    pub keyboard: Option<String>,
+    /// With usb: a partition of this size for backups, as 8G
+    #[arg(long, value_name = "SIZE", value_parser = crate::units::parse_size)]
+    pub data: Option<u64>,
+    /// Kernel to take [default: the server's newest]
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
+    /// Drivers: virtio, pc or all
+    #[arg(long, value_name = "SET", default_value = "pc")]
+    pub modules: holotype_boot::kernel::ModuleSet,
+    /// Under which https://HOST:PORT the machine reaches the server [default: that of --server]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// What kind of medium a server makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MediaProduct {
+    /// Image for a stick or a disk: BIOS, UEFI, Secure Boot
+    Usb,
+    /// ISO image for CD and stick: BIOS, UEFI, Secure Boot
+    Iso,
+    /// One UEFI program, not signed
+    Uki,
+}
+
+/// What a machine does that was booted from a server's medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MediaTask {
+    /// Ask the server, and do it
+    Server,
+    /// Show the screens
+    Menu,
 }
 
 /// What a machine may do in which repository.

@@ -26,8 +26,9 @@ pub use boot::{
 pub use copy::CopyArguments;
 pub use key::{AddArguments, KeyAction, NewSecretArguments, PasswdArguments, RoleName};
 pub use management::{
-    ApproveArguments, EventAction, GrantArguments, GroupAction, ImageAction, MachineAction, Member, MemberAction,
-    NewTask, RestoreRight, RestoreTask, RightsArguments, StorageAction, StorageKind, TaskAction,
+    ApproveArguments, EventAction, GrantArguments, GroupAction, ImageAction, MachineAction, MediaArguments,
+    MediaProduct, MediaTask, Member, MemberAction, NewTask, RestoreRight, RestoreTask, RightsArguments, StorageAction,
+    StorageKind, TaskAction,
 };
 pub use repository::{DemoArguments, InitArguments, VerifyArguments};
 pub use restore::{

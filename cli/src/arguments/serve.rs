@@ -43,6 +43,9 @@ pub struct ServeArguments {
     /// Refuse machines that ask to be enrolled and that nobody knows; without it, an operator is asked
     #[arg(long)]
     pub refuse_unknown_machines: bool,
+    /// The static holotype-agent that boot media are made with [default: DIR/boot/agent]
+    #[arg(long, value_name = "FILE")]
+    pub agent: Option<PathBuf>,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,

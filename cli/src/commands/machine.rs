@@ -1,7 +1,7 @@
 //! `holotype machine`.
 
 use super::management::{id, query, text, time};
-use super::{claims, machine_rights};
+use super::{claims, machine_media, machine_rights};
 use crate::arguments::{GlobalArguments, MachineAction};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Table};
@@ -40,6 +40,7 @@ pub fn run(global: &GlobalArguments, action: &MachineAction) -> Result {
         MachineAction::RevokeGrant { machine, repository, image } => {
             machine_rights::revoke_grant(global, &api, machine, repository, image)
         }
+        MachineAction::Media(arguments) => machine_media::run(global, &api, arguments),
         MachineAction::Inventory => inventory(global, &api),
     }
 }

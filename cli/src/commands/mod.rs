@@ -17,6 +17,7 @@ mod images;
 mod init;
 mod key;
 mod machine;
+mod machine_media;
 mod machine_rights;
 mod management;
 mod receipt;

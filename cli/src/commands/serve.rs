@@ -48,6 +48,7 @@ fn with_flags(file: ConfigFile, arguments: &ServeArguments) -> ConfigFile {
             true => Some(UnknownMachines::Refuse),
             false => file.unknown_machines,
         },
+        agent: arguments.agent.clone().or(file.agent),
         ..file
     }
 }

@@ -106,16 +106,10 @@ pub async fn create(
             let found = transaction.query_row(sql, [organisation, group], |_| Ok(())).optional()?;
             found.ok_or_else(|| ApiError::not_found(format_args!("group {group}")))?;
         }
-        let mut random = [0; CODE_CHARACTERS * 5 / 8];
-        getrandom::fill(&mut random).map_err(|error| ApiError::internal(format!("no random bytes: {error}")))?;
-        let code = machine_proof::code_text(&random);
-        let normal = machine_proof::normal_code(&code).ok_or_else(|| ApiError::internal("a code is none"))?;
-        let id = new_id()?;
-        transaction.execute(
-            "INSERT INTO enrolment_codes (id, organisation, hash, machine, repository, group_id, created_ms, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![id, organisation, hash_of(&normal), machine, repository, new.group, created_ms, expires_ms],
-        )?;
+        let code = new_code()?;
+        let lets_in =
+            LetsIn { machine: machine.as_deref(), repository: repository.as_deref(), group: new.group.as_deref() };
+        let id = insert(transaction, organisation, &code, &lets_in, created_ms, expires_ms)?;
         let mut note = By::principal(&principal).did("enrolment-code.created", format!("enrolment code {id}"));
         if let Some(machine) = &machine {
             note = note.machine(machine);
@@ -124,6 +118,44 @@ pub async fn create(
         Ok(FreshCode { id, code, machine, expires_ms })
     });
     Ok((StatusCode::CREATED, Json(code.await?)))
+}
+
+/// Whom a code lets in, and where.
+#[derive(Default)]
+pub(crate) struct LetsIn<'a> {
+    /// Id of the machine that it is for.
+    pub machine: Option<&'a str>,
+    /// Id of the repository where it may add images and restore its own.
+    pub repository: Option<&'a str>,
+    /// Id of the group that it joins.
+    pub group: Option<&'a str>,
+}
+
+/// A code that nobody knows yet.
+pub(crate) fn new_code() -> Result<String> {
+    let mut random = [0; CODE_CHARACTERS * 5 / 8];
+    getrandom::fill(&mut random).map_err(|error| ApiError::internal(format!("no random bytes: {error}")))?;
+    Ok(machine_proof::code_text(&random))
+}
+
+/// Makes a code good; gives its id.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    organisation: &str,
+    code: &str,
+    lets_in: &LetsIn<'_>,
+    created_ms: i64,
+    expires_ms: i64,
+) -> Result<String> {
+    let normal = machine_proof::normal_code(code).ok_or_else(|| ApiError::internal("a code is none"))?;
+    let id = new_id()?;
+    let LetsIn { machine, repository, group } = lets_in;
+    transaction.execute(
+        "INSERT INTO enrolment_codes (id, organisation, hash, machine, repository, group_id, created_ms, expires_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![id, organisation, hash_of(&normal), machine, repository, group, created_ms, expires_ms],
+    )?;
+    Ok(id)
 }
 
 /// Adds a machine without a key.

@@ -25,6 +25,7 @@ mod tokens;
 mod user_passwords;
 mod users;
 
+pub(crate) use enrolment_codes::{LetsIn, insert as insert_code, new_code};
 pub use first_start::{DEFAULT_ORGANISATION, first_start};
 pub(crate) use users::{User, insert as insert_user};
 

@@ -14,6 +14,7 @@ mod kernel_images;
 mod machine_inventory;
 mod machine_runs;
 mod machines;
+mod media;
 mod openapi;
 mod repositories;
 mod run_store;
@@ -25,6 +26,7 @@ mod stream;
 mod tasks;
 
 pub use kernel_content::sweep_kernel_uploads;
+pub use media::sweep_media;
 
 use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +36,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(machines::routes())
         .merge(machine_inventory::routes())
+        .merge(media::routes())
         .merge(groups::routes())
         .merge(storages::routes())
         .merge(repositories::routes())

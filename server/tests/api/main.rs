@@ -4,5 +4,6 @@ mod boot;
 mod document;
 mod isolation;
 mod lists;
+mod media;
 mod server;
 mod tasks;

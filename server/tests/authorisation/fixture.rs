@@ -107,6 +107,12 @@ impl Fixture {
         let kernels = path.join("kernels");
         std::fs::create_dir_all(&kernels).unwrap();
         std::fs::write(kernels.join(blake3::hash(b"a kernel").to_hex().as_str()), b"a kernel").unwrap();
+        let boot = path.join("boot");
+        let unpacked = tempfile::tempdir().unwrap();
+        holotype_boot::testing::kernel_folder(unpacked.path());
+        let store = holotype_boot::kernel::KernelStore::new(boot.join("kernels"));
+        holotype_boot::kernel::import(&store, unpacked.path()).unwrap();
+        std::fs::write(boot.join("agent"), holotype_boot::testing::agent()).unwrap();
         fixture
     }
 

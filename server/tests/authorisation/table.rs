@@ -156,6 +156,8 @@ fn management() -> Vec<Line> {
         line("PATCH /machines/{id=owner}", OPERATORS_ONE).json(r#"{"notes":"new"}"#),
         line("DELETE /machines/{id=owner}", ADMINS_ONE),
         line("PUT /machines/{id=owner}/inventory", "UUUUU NAA AFFFFA FF").json(r#"{"serial":"new"}"#),
+        line("POST /machines/{id=owner}/media", OPERATORS_ONE)
+            .json(r#"{"product":"uki","url":"https://backup.example:7443"}"#),
         line("GET /groups", VIEWERS),
         line("POST /groups", OPERATORS).json(r#"{"name":"new"}"#),
         line("GET /groups/{id=group}", VIEWERS_ONE),

@@ -6,6 +6,7 @@ use crate::table::{Line, Sends};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use holotype_repo::Store;
+use holotype_repo::https::ServerPin;
 use holotype_repo::store::LocalStore;
 use holotype_server::database::Database;
 use holotype_server::router::router;
@@ -110,6 +111,7 @@ impl<'a> World<'a> {
         }
         let state = AppState::new(directory.path().to_owned(), database);
         state.room.set_floor_bytes(0);
+        state.boot_files.set_pin(ServerPin::of(b"a certificate"));
         Self { fixture, router: router(state.clone()), state, directory }
     }
 

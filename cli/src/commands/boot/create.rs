@@ -11,7 +11,7 @@ use holotype_boot::loaders::Loaders;
 use holotype_boot::medium::{
     Ingredients, MachineAddress, MediumOptions, Netboot, write_iso, write_netboot, write_uki, write_usb,
 };
-use holotype_boot::profile::BootProfile;
+use holotype_boot::profile::{BootProfile, Place, Task};
 use serde_json::json;
 use std::fs::File;
 use std::io::Read;
@@ -23,6 +23,7 @@ const MAX_AGENT_BYTES: u64 = 256 << 20;
 pub fn run(global: &GlobalArguments, arguments: &BootCreateArguments, product: MediumKind, target: &Path) -> Result {
     check(arguments, product)?;
     let profile = profile::of(global, &arguments.profile, now_ms())?;
+    check_place(arguments, &profile)?;
     let ingredients = ingredients(arguments, &profile)?;
     let data = match (arguments.data, arguments.size) {
         (Some(bytes), _) => DataPartition::Bytes(bytes),
@@ -62,6 +63,15 @@ fn check(arguments: &BootCreateArguments, product: MediumKind) -> Result<()> {
     Ok(())
 }
 
+/// Who backs up to the medium needs room on it.
+fn check_place(arguments: &BootCreateArguments, profile: &BootProfile) -> Result<()> {
+    let (Task::Backup { place, .. } | Task::Restore { place, .. }) = &profile.task else { return Ok(()) };
+    match *place == Place::Medium && arguments.data.is_none() && arguments.size.is_none() {
+        true => Err(Failure::usage("boot create: --place medium needs a partition on it: usb with --data or --size")),
+        false => Ok(()),
+    }
+}
+
 /// What the medium is made of.
 pub fn ingredients(arguments: &BootCreateArguments, profile: &BootProfile) -> Result<Ingredients> {
     let kernel = store(&arguments.store)?.get(arguments.kernel.as_deref())?;
@@ -82,6 +92,12 @@ pub fn ingredients(arguments: &BootCreateArguments, profile: &BootProfile) -> Re
         loaders: Loaders::default(),
     };
     Ok(Ingredients::make(&options)?)
+}
+
+/// Whether kernel and agent are there.
+pub fn check_parts(arguments: &BootCreateArguments) -> Result<()> {
+    store(&arguments.store)?.get(arguments.kernel.as_deref())?;
+    agent(arguments.agent.as_deref()).map(drop)
 }
 
 fn agent(given: Option<&Path>) -> Result<Vec<u8>> {

@@ -1,7 +1,8 @@
 //! `holotype boot`: media that PCs are booted from.
 
 mod create;
-mod profile;
+pub mod profile;
+mod task;
 mod wizard;
 mod write;
 
@@ -83,7 +84,8 @@ fn list(global: &GlobalArguments, kernels: &[Kernel]) -> Result {
     Ok(Exit::Done)
 }
 
-fn now_ms() -> i64 {
+/// Now, in milliseconds since 1970 (UTC).
+pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

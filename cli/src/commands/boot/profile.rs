@@ -1,9 +1,9 @@
 //! A profile out of the command line.
 
-use crate::arguments::{AfterwardsName, ConsoleName, GlobalArguments, ProfileArguments, StyleName, TaskName};
+use crate::arguments::{AfterwardsName, ConsoleName, GlobalArguments, ProfileArguments, StyleName};
 use crate::exit::{Failure, Result};
 use crate::secret_text;
-use holotype_boot::profile::{Address, Afterwards, BootProfile, Console, Enrolment, Network, Server, Style, Task};
+use holotype_boot::profile::{Address, Afterwards, BootProfile, Console, Enrolment, Network, Server, Style};
 use std::path::Path;
 
 /// The profile that the command line asks for. `now_ms` is for times that are told as a distance from now.
@@ -33,15 +33,23 @@ fn of_options(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i6
     let mut profile = BootProfile::new(name, style);
     let time = |text: &Option<String>| text.as_ref().map(|text| parse_time(text, now_ms)).transpose();
     profile.expires_ms = time(&arguments.expires)?;
+    if profile.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+        return Err(Failure::usage("boot create: --expires is past; the medium would never be used"));
+    }
+    let has_network = !arguments.address.is_empty() || arguments.mac.is_some() || arguments.dhcp;
+    if style == Style::Local && (has_network || arguments.machine.is_some() || arguments.enrolment_code_file.is_some())
+    {
+        let why = "boot create: a medium of --style local brings up no network; leave its addresses and machine out";
+        return Err(Failure::usage(why));
+    }
     if style == Style::Network {
         profile.network = network(arguments);
         let enrolment_expires = time(&arguments.enrolment_expires)?.or(profile.expires_ms);
         profile.server = server(global, arguments, enrolment_expires)?;
     }
-    profile.task = match (&arguments.task_file, arguments.task) {
-        (Some(file), _) => from_json(file)?,
-        (None, TaskName::Menu) => Task::Menu,
-        (None, TaskName::Server) => Task::Server,
+    profile.task = match &arguments.task_file {
+        Some(file) => from_json(file)?,
+        None => super::task::of(arguments)?,
     };
     profile.afterwards = match arguments.afterwards {
         AfterwardsName::PowerOff => Afterwards::PowerOff,

@@ -1,6 +1,6 @@
 //! `holotype boot create` without arguments: PC's address → medium → style → insert → format → write.
 
-use super::create::ingredients;
+use super::create::{check_parts, ingredients};
 use crate::arguments::{BootCreateArguments, GlobalArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
@@ -24,7 +24,7 @@ pub fn ask(question: &str, default: Option<&str>) -> Result<String> {
         .map_err(|error| Failure::io("terminal", "read the answer", error))?;
     if read == 0 {
         return Err(Failure::usage(
-            "boot create: nobody answers; give what to make as arguments (see holotype boot create --help)",
+            "nobody answers here; give the answers as arguments (see --help), or ask again on a terminal",
         ));
     }
     let line = line.trim();
@@ -61,6 +61,8 @@ pub fn run(global: &GlobalArguments, arguments: &BootCreateArguments) -> Result 
     if global.json {
         return Err(Failure::usage("boot create: with --json, give what to make as arguments"));
     }
+    // Before anything is asked: without them all answers would be for nothing.
+    check_parts(arguments)?;
     let mut profile = BootProfile::new("pc", Style::Network);
     profile.name = ask_until("Name of the PC", Some("pc-01"), |name| {
         let named = BootProfile::new(name, Style::Local);

@@ -1,7 +1,7 @@
 //! `holotype boot write`: show, ask, write.
 
 use crate::arguments::GlobalArguments;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
@@ -11,6 +11,7 @@ pub use linux::{confirm_and_write, show};
 #[cfg(target_os = "linux")]
 pub fn run(global: &GlobalArguments, medium: &Path, device: &Path, yes: bool, any_disk: bool) -> Result {
     use holotype_boot::write::WritePlan;
+    check(medium)?;
     let plan = WritePlan::make(medium, device)?;
     let is_stick = plan.removable && plan.device_bytes <= holotype_boot::write::EXPECTED_MOST_BYTES;
     show(global, &plan);
@@ -19,10 +20,22 @@ pub fn run(global: &GlobalArguments, medium: &Path, device: &Path, yes: bool, an
     Ok(Exit::Done)
 }
 
+/// What boots nothing does not cost somebody a stick's content.
+#[cfg(target_os = "linux")]
+fn check(medium: &Path) -> Result<()> {
+    let report = holotype_boot::verify::verify(medium, super::now_ms())?;
+    let why = match report.findings.first() {
+        Some(finding) => finding.clone(),
+        None if report.product == "usb" || report.product == "iso" => return Ok(()),
+        None => format!("it is of the kind {}; a stick takes usb and iso", report.product),
+    };
+    Err(Failure::failed("boot-medium", format!("{}: {why}; nothing was written", medium.display())))
+}
+
 /// Writes an image to a device.
 #[cfg(not(target_os = "linux"))]
 pub fn run(_: &GlobalArguments, _: &Path, device: &Path, _: bool, _: bool) -> Result {
-    Err(crate::exit::Failure::failed(
+    Err(Failure::failed(
         "unsupported",
         format!("{}: media are written on Linux alone; use a tool of this system", device.display()),
     ))

@@ -1,0 +1,4 @@
+//! See `holotype_fuzz::TARGETS`.
+#![no_main]
+
+holotype_fuzz::fuzz_binary!();
