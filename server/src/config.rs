@@ -1,5 +1,6 @@
 //! Configuration: a TOML file, and flags that win over it.
 
+use crate::netboot::NetbootSettings;
 use crate::serve::StartError;
 use crate::tls::CertificateSource;
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub struct Config {
     pub metrics_token_file: Option<PathBuf>,
     /// What becomes of machines that nobody knows.
     pub unknown_machines: UnknownMachines,
+    /// Network boot; off unless interfaces are named.
+    pub netboot: NetbootSettings,
 }
 
 /// What becomes of machines that ask to be enrolled and that nobody knows by their addresses.
@@ -73,6 +76,8 @@ pub struct ConfigFile {
     pub metrics_token_file: Option<PathBuf>,
     /// `ask` an operator about machines that nobody knows, or `refuse` them.
     pub unknown_machines: Option<UnknownMachines>,
+    /// Network boot.
+    pub netboot: NetbootSettings,
 }
 
 impl ConfigFile {
@@ -114,6 +119,7 @@ impl ConfigFile {
             stop_within: Duration::from_secs(self.stop_within_seconds.unwrap_or(DEFAULT_STOP_WITHIN_SECONDS)),
             metrics_token_file: self.metrics_token_file,
             unknown_machines: self.unknown_machines.unwrap_or_default(),
+            netboot: self.netboot,
         })
     }
 }

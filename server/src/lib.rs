@@ -20,6 +20,7 @@ pub mod extract;
 pub mod json;
 mod listen;
 pub mod metrics;
+pub mod netboot;
 mod objects;
 mod observe;
 pub mod page;

@@ -43,6 +43,12 @@ pub struct ServeArguments {
     /// Refuse machines that ask to be enrolled and that nobody knows; without it, an operator is asked
     #[arg(long)]
     pub refuse_unknown_machines: bool,
+    /// Answer PCs that boot over the network on this interface; may be given again [default: no network boot]
+    #[arg(long, value_name = "INTERFACE")]
+    pub netboot_interface: Vec<String>,
+    /// Folder of the boot files, as `holotype boot create netboot` makes it [default: DIR/netboot]
+    #[arg(long, value_name = "DIR")]
+    pub netboot_dir: Option<PathBuf>,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,

@@ -25,6 +25,8 @@ mod stream;
 mod tasks;
 
 pub use kernel_content::sweep_kernel_uploads;
+#[cfg(target_os = "linux")]
+pub(crate) use machine_inventory::{hyphenated_uuid, mac_address};
 
 use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;
