@@ -240,7 +240,7 @@ fn offers() {
     let http = hear(&socket, &discover(b"HTTPClient:Arch:00016", b"x", 16), to, |message| {
         ours(message) && has(message, b"HTTPClient")
     });
-    assert!(has(&http, b"\x43\x20http://10.77.0.2:8069/snponly.efi"));
+    assert!(has(&http, b"\x43\x21http://10.77.0.2:8069/snponly.efi"));
 }
 
 fn acknowledgements() {
@@ -273,11 +273,12 @@ fn files_by_tftp(dir: &Path, kernel: &[u8]) {
 fn windows_by_tftp(initrd: &[u8]) {
     let socket = UdpSocket::bind("10.77.0.50:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = b"\0\x01kernel/6.1.0-50/initrd\0octet\0blksize\x001468\0windowsize\x004\0tsize\x000\0";
+    // So long a wait that nothing is sent again on a busy machine.
+    let request = b"\0\x01kernel/6.1.0-50/initrd\0octet\0blksize\x001468\0windowsize\x004\0tsize\x000\0timeout\x0010\0";
     socket.send_to(request, (SERVER, 69)).unwrap();
     let mut bytes = [0; 2048];
     let (length, from) = socket.recv_from(&mut bytes).unwrap();
-    assert_eq!(&bytes[..length], b"\0\x06blksize\x001468\0windowsize\x004\0tsize\x0011744\0");
+    assert_eq!(&bytes[..length], b"\0\x06blksize\x001468\0windowsize\x004\0tsize\x0011744\0timeout\x0010\0");
     socket.connect(from).unwrap();
     socket.send(&[0, 4, 0, 0]).unwrap();
     let block = || {
