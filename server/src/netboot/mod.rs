@@ -54,7 +54,7 @@ fn first_files(settings: &NetbootSettings) -> Vec<String> {
 
 #[cfg(target_os = "linux")]
 fn uefi_pxe(settings: &NetbootSettings) -> String {
-    settings.uefi_pxe.clone().unwrap_or_else(|| "shimx64.efi".to_owned())
+    settings.uefi_pxe.clone().unwrap_or_else(|| "snponly.efi".to_owned())
 }
 
 #[cfg(target_os = "linux")]

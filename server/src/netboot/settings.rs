@@ -25,7 +25,8 @@ pub struct NetbootSettings {
     pub unknown_machines: Option<UnknownMachines>,
     /// Name of the organisation whose machines these are; `default` where nothing is said.
     pub organisation: Option<String>,
-    /// First file for UEFI over PXE; `shimx64.efi` where nothing is said, `snponly.efi` is iPXE.
+    /// First file for UEFI over PXE; `snponly.efi`, iPXE, where nothing is said. `shimx64.efi` boots with Secure Boot,
+    /// where the DHCP server names this one as the next server: GRUB asks that one.
     pub uefi_pxe: Option<String>,
     /// First file for UEFI over HTTP; `snponly.efi` where nothing is said.
     pub uefi_http: Option<String>,
