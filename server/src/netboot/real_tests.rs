@@ -251,7 +251,7 @@ fn acknowledgements() {
     socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let question = client_bytes(3, &[(60, b"PXEClient:Arch:00007:UNDI:003000"), (93, &[0, 7])]);
     let answer = hear(&socket, &question, (SERVER, 4011), |_| true);
-    assert!(file_field(&answer) == "shimx64.efi" && has(&answer, &[53, 1, 5]));
+    assert!(file_field(&answer) == "snponly.efi" && has(&answer, &[53, 1, 5]));
 }
 
 fn files_by_tftp(dir: &Path, kernel: &[u8]) {
