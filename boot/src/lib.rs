@@ -8,7 +8,6 @@
 //! medium ──verify──▶ findings          image ──write::WritePlan──▶ stick
 //! ```
 
-#[cfg(feature = "generate")]
 pub mod archive;
 #[cfg(feature = "generate")]
 pub mod disk;

@@ -1,5 +1,6 @@
 //! Configuration: a TOML file, and flags that win over it.
 
+use crate::netboot::NetbootSettings;
 use crate::serve::StartError;
 use crate::tls::CertificateSource;
 use serde::Deserialize;
@@ -38,6 +39,8 @@ pub struct Config {
     pub unknown_machines: UnknownMachines,
     /// The static agent that boot media are made with; `boot/agent` in the data directory where nothing is said.
     pub agent: Option<PathBuf>,
+    /// Network boot; off unless interfaces are named.
+    pub netboot: NetbootSettings,
 }
 
 /// What becomes of machines that ask to be enrolled and that nobody knows by their addresses.
@@ -77,6 +80,8 @@ pub struct ConfigFile {
     pub unknown_machines: Option<UnknownMachines>,
     /// The static agent that boot media are made with.
     pub agent: Option<PathBuf>,
+    /// Network boot.
+    pub netboot: NetbootSettings,
 }
 
 impl ConfigFile {
@@ -119,6 +124,7 @@ impl ConfigFile {
             metrics_token_file: self.metrics_token_file,
             unknown_machines: self.unknown_machines.unwrap_or_default(),
             agent: self.agent,
+            netboot: self.netboot,
         })
     }
 }

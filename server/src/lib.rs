@@ -21,6 +21,7 @@ pub mod extract;
 pub mod json;
 mod listen;
 pub mod metrics;
+pub mod netboot;
 mod objects;
 mod observe;
 pub mod page;

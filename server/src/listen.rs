@@ -46,20 +46,21 @@ pub(crate) struct Limits {
 
 /// Open connections by address.
 #[derive(Default)]
-struct Open {
+pub(crate) struct Open {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
 /// A connection that is counted until it is dropped.
-struct Counted {
+pub(crate) struct Counted {
     open: Arc<Mutex<Open>>,
     address: IpAddr,
     state: AppState,
 }
 
 impl Counted {
-    fn count(open: &Arc<Mutex<Open>>, address: IpAddr, limits: Limits, state: &AppState) -> Option<Self> {
+    /// `None` where there are too many.
+    pub(crate) fn count(open: &Arc<Mutex<Open>>, address: IpAddr, limits: Limits, state: &AppState) -> Option<Self> {
         let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.all >= limits.connections || from_there >= limits.per_address {

@@ -26,6 +26,23 @@ struct StateLabels {
     state: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FirmwareLabels {
+    firmware: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+/// A machine's id, or `unknown`; and what it booted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NetbootLabels {
+    machine: String,
+    boots: &'static str,
+}
+
 /// Seconds: a look-up in memory, a database page, a pack over a slow line.
 const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0];
 
@@ -57,6 +74,11 @@ pub struct Metrics {
     pub no_space: Counter,
     /// Wrong passwords, codes and tokens.
     pub logins_refused: Counter,
+    netboot_offers: Family<FirmwareLabels, Counter>,
+    netboot_transfers: Family<ResultLabels, Counter>,
+    netboot_sent_bytes: Counter,
+    netboot_requests: Family<ResultLabels, Counter>,
+    netboot_machines: Family<NetbootLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -76,6 +98,11 @@ impl Default for Metrics {
             uploads_refused: Counter::default(),
             no_space: Counter::default(),
             logins_refused: Counter::default(),
+            netboot_offers: Family::default(),
+            netboot_transfers: Family::default(),
+            netboot_sent_bytes: Counter::default(),
+            netboot_requests: Family::default(),
+            netboot_machines: Family::default(),
         }
     }
 }
@@ -91,6 +118,27 @@ impl Metrics {
     /// How many runs of tasks are in a state now.
     pub fn set_runs(&self, state: &str, runs: i64) {
         self.runs.get_or_create(&StateLabels { state: state.to_owned() }).set(runs);
+    }
+
+    /// Counts an answer to firmware that asked where to boot from.
+    pub fn offered(&self, firmware: &'static str) {
+        self.netboot_offers.get_or_create(&FirmwareLabels { firmware }).inc();
+    }
+
+    /// Counts a transfer by TFTP.
+    pub fn transferred(&self, result: &'static str, bytes: u64) {
+        self.netboot_transfers.get_or_create(&ResultLabels { result }).inc();
+        self.netboot_sent_bytes.inc_by(bytes);
+    }
+
+    /// Counts a request of HTTP boot.
+    pub fn fetched(&self, result: &'static str) {
+        self.netboot_requests.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// Counts a machine, by id or `unknown`, that boots the agent or its own disk.
+    pub fn netbooted(&self, machine: &str, boots: &'static str) {
+        self.netboot_machines.get_or_create(&NetbootLabels { machine: machine.to_owned(), boots }).inc();
     }
 
     /// Everything as text.
@@ -110,6 +158,11 @@ impl Metrics {
         registry.register("uploads_refused", "Uploads with other bytes than claimed", self.uploads_refused.clone());
         registry.register("no_space", "Uploads refused: disk too full", self.no_space.clone());
         registry.register("logins_refused", "Wrong passwords, codes, tokens", self.logins_refused.clone());
+        registry.register("netboot_offers", "Answers where to boot from", self.netboot_offers.clone());
+        registry.register("netboot_tftp_transfers", "Transfers by TFTP", self.netboot_transfers.clone());
+        registry.register_with_unit("netboot_tftp", "Bytes by TFTP", Unit::Bytes, self.netboot_sent_bytes.clone());
+        registry.register("netboot_http_requests", "Requests of HTTP boot", self.netboot_requests.clone());
+        registry.register("netboot_boots", "Network boots by machine", self.netboot_machines.clone());
         let ratio: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
         let (asked, known) = (self.chunks_asked.get(), self.chunks_known.get());
         ratio.set(if asked == 0 { 0.0 } else { known as f64 / asked as f64 });

@@ -103,6 +103,7 @@ impl Running {
         let (stop, stopping) = watch::channel(false);
         let state = AppState::configured(&config, database, stopping.clone())?;
         state.boot_files.set_pin(identity.pin);
+        let netboot = crate::netboot::start(&state, &config.netboot, address, identity.pin)?;
         let looking = state.clone();
         crate::database::blocking(move || upkeep::reconcile(&looking))
             .await
@@ -112,7 +113,8 @@ impl Running {
         let scheduling = scheduler::run(state.clone(), scheduler::Options::default(), async move {
             stopped.stopped().await;
         });
-        let background = vec![tokio::spawn(scheduling), tokio::spawn(upkeep::run(state.clone()))];
+        let mut background = vec![tokio::spawn(scheduling), tokio::spawn(upkeep::run(state.clone()))];
+        background.extend(netboot);
         let serving = tokio::spawn(listen::serve(
             listener,
             identity.config,

@@ -5,15 +5,9 @@ use crate::profile::{BootProfile, Console};
 /// Folder of kernel, initramfs and profile on a medium.
 pub const FOLDER: &str = "holotype";
 
-/// The kernel's command line for a profile. Nothing in it is secret: everybody at the PC can read it. The last console
-/// is the one that the kernel gives /init.
+/// The kernel's command line for a profile.
 pub fn command_line(profile: &BootProfile) -> String {
-    let consoles = match profile.console {
-        Console::Both => " console=ttyS0,115200 console=tty0",
-        Console::Screen => " console=tty0",
-        Console::Serial => " console=ttyS0,115200",
-    };
-    format!("rdinit=/init quiet loglevel=3{consoles}")
+    profile.kernel_command_line()
 }
 
 /// GRUB's script for disks and CDs, BIOS and UEFI. Profiles' texts are not in it: GRUB would interpret them.

@@ -126,6 +126,17 @@ impl BootProfile {
         self.expires_ms.is_some_and(|expires_ms| now_ms >= expires_ms)
     }
 
+    /// The kernel's command line. Nothing in it is secret: everybody at the PC can read it. The last console is the one
+    /// that the kernel gives /init.
+    pub fn kernel_command_line(&self) -> String {
+        let consoles = match self.console {
+            Console::Both => " console=ttyS0,115200 console=tty0",
+            Console::Screen => " console=tty0",
+            Console::Serial => " console=ttyS0,115200",
+        };
+        format!("rdinit=/init quiet loglevel=3{consoles}")
+    }
+
     /// # Errors
     /// In a sentence, the first field that makes no sense.
     pub fn check(&self) -> Result<(), String> {

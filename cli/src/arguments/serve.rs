@@ -46,6 +46,12 @@ pub struct ServeArguments {
     /// The static holotype-agent that boot media are made with [default: DIR/boot/agent]
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
+    /// Answer PCs that boot over the network on this interface; may be given again [default: no network boot]
+    #[arg(long, value_name = "INTERFACE")]
+    pub netboot_interface: Vec<String>,
+    /// Folder of the boot files, as `holotype boot create netboot` makes it [default: DIR/netboot]
+    #[arg(long, value_name = "DIR")]
+    pub netboot_dir: Option<PathBuf>,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,

@@ -37,7 +37,13 @@ pub fn config_file(data: &Path, named: Option<&Path>) -> Result<ConfigFile, Star
 fn with_flags(file: ConfigFile, arguments: &ServeArguments) -> ConfigFile {
     let mut names = file.names;
     names.extend(arguments.name.iter().cloned());
+    let mut netboot = file.netboot;
+    if !arguments.netboot_interface.is_empty() {
+        netboot.interfaces = arguments.netboot_interface.clone();
+    }
+    netboot.dir = arguments.netboot_dir.clone().or(netboot.dir);
     ConfigFile {
+        netboot,
         listen: arguments.listen.or(file.listen),
         names,
         certificate: arguments.certificate.clone().or(file.certificate),

@@ -115,7 +115,7 @@ fn store(transaction: &Transaction<'_>, id: &str, inventory: Inventory, seen_ms:
 }
 
 /// A MAC address as `aa:bb:cc:dd:ee:ff`, if `text` is one.
-pub(super) fn mac_address(text: &str) -> Option<String> {
+pub(crate) fn mac_address(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|letter| !matches!(letter, ':' | '-' | '.')).collect();
     is_hexadecimal(&digits, 12).then(|| {
         let pairs: Vec<String> = (0..6).map(|pair| digits[2 * pair..2 * pair + 2].to_ascii_lowercase()).collect();
@@ -123,7 +123,8 @@ pub(super) fn mac_address(text: &str) -> Option<String> {
     })
 }
 
-fn hyphenated_uuid(text: &str) -> Option<String> {
+/// A UUID in small letters with its dashes, if `text` is one.
+pub(crate) fn hyphenated_uuid(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|letter| *letter != '-').collect::<String>().to_ascii_lowercase();
     is_hexadecimal(&digits, 32)
         .then(|| [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-"))

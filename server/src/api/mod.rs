@@ -26,6 +26,8 @@ mod stream;
 mod tasks;
 
 pub use kernel_content::sweep_kernel_uploads;
+#[cfg(target_os = "linux")]
+pub(crate) use machine_inventory::{hyphenated_uuid, mac_address};
 pub use media::sweep_media;
 
 use crate::state::AppState;
