@@ -4,7 +4,7 @@
 //! A pack has one key for all its frames, so a grant also opens what else lies in the packs of its image: chunks of
 //! other images that were stored in the same packs, without any word about what they belong to.
 //!
-//! The object: [`GrantRecord`], signed by the repository's root. Within, sealed to the machine's key, [`GrantSecrets`].
+//! The object: [`GrantRecord`], signed by the repository's root. Within, sealed to the machine's key, `GrantSecrets`.
 
 mod collect;
 mod open;
@@ -41,7 +41,7 @@ pub struct GrantRecord {
     pub root: WriterId,
     /// When, by the granter's clock.
     pub granted_unix_seconds: i64,
-    /// [`GrantSecrets`] in an envelope to the machine's key.
+    /// `GrantSecrets` in an envelope to the machine's key.
     pub sealed: Vec<u8>,
     /// Room for newer programs.
     pub extensions: Vec<Extension>,
