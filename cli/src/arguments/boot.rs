@@ -216,7 +216,7 @@ pub struct ProfileArguments {
     /// What it does once booted, as in a profile's field "task" (JSON), in place of the options below
     #[arg(long, value_name = "FILE", conflicts_with_all = ["place", "disk", "image", "writer_key_file"])]
     pub task_file: Option<PathBuf>,
-    /// Where the repository is: medium, server:NAME, partition:UUID, nfs://HOST/EXPORT or smb://[USER@]HOST/SHARE
+    /// Where the repository is: medium, server:NAME, partition:UUID, nfs://HOST/EXPORT or smb://HOST/SHARE, smb://USER@HOST/SHARE
     #[arg(long, value_name = "PLACE")]
     pub place: Option<String>,
     /// In a partition or a share: the repository's folder
