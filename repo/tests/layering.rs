@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "repository::Catalog",
             "repository::Head",
             "repository::Repository",
+            "repository::RepositoryConfig",
             "store",
         ],
     ),
