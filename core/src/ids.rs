@@ -1,5 +1,6 @@
 //! Names of things. Each name has its own type; there is no bare digest.
 
+use crate::hex;
 use bincode::{Decode, Encode};
 use std::fmt;
 use std::str::FromStr;
@@ -10,27 +11,6 @@ use std::str::FromStr;
 pub struct ParseIdError {
     kind: &'static str,
     expected_digits: usize,
-}
-
-fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
-        return None;
-    }
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
 }
 
 macro_rules! id_type {
@@ -59,7 +39,7 @@ macro_rules! id_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(&self.0, f)
+                f.write_str(&hex::text(&self.0))
             }
         }
 
@@ -72,7 +52,7 @@ macro_rules! id_type {
         impl FromStr for $name {
             type Err = ParseIdError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                parse_hex(text).map(Self).ok_or(ParseIdError { kind: $kind, expected_digits: $bytes * 2 })
+                hex::bytes(text).map(Self).ok_or(ParseIdError { kind: $kind, expected_digits: $bytes * 2 })
             }
         }
 

@@ -16,6 +16,7 @@ pub mod error;
 pub mod extent;
 pub mod frame;
 pub mod header;
+pub mod hex;
 pub mod identity;
 pub mod ids;
 pub mod kdf;

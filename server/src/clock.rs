@@ -1,6 +1,7 @@
 //! The server's clock, and random names.
 
 use crate::error::{ApiError, Result};
+use holotype_repo::core::hex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,12 +19,7 @@ pub fn now_ms() -> i64 {
 pub fn new_id() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(format!("no random bytes: {error}")))?;
-    Ok(hexadecimal(&bytes))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex::text(&bytes))
 }
 
 /// A clock that tests can set.

@@ -1,9 +1,9 @@
 //! The server's word that it has received an image: a text of `name: value` lines, the last one an
 //! Ed25519 signature over all bytes before it.
 
-use crate::clock::hexadecimal;
 use crate::data_dir::write_private;
 use crate::error::{ApiError, Result};
+use holotype_repo::core::hex;
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{self, Signing};
 use std::fs::File;
@@ -56,7 +56,7 @@ impl ReceiptKey {
     /// # Errors
     /// Where the key file cannot be read or made.
     pub fn public(&self) -> Result<String> {
-        Ok(hexadecimal(&self.signing()?.writer().0))
+        Ok(hex::text(&self.signing()?.writer().0))
     }
 
     /// Signs.
@@ -72,10 +72,10 @@ impl ReceiptKey {
             received.image,
             received.object_bytes,
             received.from,
-            hexadecimal(&signing.writer().0),
+            hex::text(&signing.writer().0),
         );
         let signature = signing.sign(signature::RECEIVED, text.as_bytes());
-        Ok(format!("{text}signature: {}\n", hexadecimal(&signature)))
+        Ok(format!("{text}signature: {}\n", hex::text(&signature)))
     }
 }
 

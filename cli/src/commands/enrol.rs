@@ -6,9 +6,9 @@ use crate::key_file::FreshKeyFile;
 use crate::output;
 use crate::server_api::ServerApi;
 use crate::{passwords, secret_text, token_file};
-use holotype_repo::core::machine_proof;
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{MACHINE_ENROLMENT, Signing};
+use holotype_repo::core::{hex, machine_proof};
 use holotype_repo::os::MachineParts;
 use serde::Deserialize;
 use serde_json::json;
@@ -46,7 +46,7 @@ pub fn run(global: &GlobalArguments, arguments: &EnrolArguments) -> Result {
     text.push('\n');
     file.write_text(&text)?;
     let proof = key.sign(MACHINE_ENROLMENT, &machine_proof::enrolment_message(&code, &key.writer()));
-    let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+    let proof = hex::text(&proof);
     let parts = MachineParts::identity();
     let body = json!({
         "code": *code, "name": arguments.name, "public_key": key.writer().to_string(), "signature": proof,

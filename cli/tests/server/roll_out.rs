@@ -5,7 +5,7 @@ use crate::management::json as asked;
 use crate::support::{finish, small_disk};
 use holotype_repo::core::secret::{Secret32, SecretBytes};
 use holotype_repo::core::signature::{self, Signing};
-use holotype_repo::core::{ImageId, machine_proof};
+use holotype_repo::core::{ImageId, hex, machine_proof};
 use holotype_repo::disk::MemoryDisk;
 use holotype_repo::https::{Endpoint, HttpsClient};
 use holotype_repo::remote::HttpsStore;
@@ -54,7 +54,7 @@ impl Machine {
         let message = machine_proof::claim_message("default", &key.writer());
         let body = json!({
             "name": "unnamed", "public_key": key.writer().to_string(), "macs": [mac],
-            "signature": hex(&key.sign(signature::MACHINE_CLAIM, &message)),
+            "signature": hex::text(&key.sign(signature::MACHINE_CLAIM, &message)),
         });
         let started = Instant::now();
         loop {
@@ -73,8 +73,8 @@ impl Machine {
         let nonce = self.seed.expose()[..16].try_into().unwrap();
         let message = machine_proof::session_message(machine, at_ms, &nonce);
         let body = json!({
-            "machine": machine, "at_ms": at_ms, "nonce": hex(&nonce),
-            "signature": hex(&self.key().sign(signature::MACHINE_SESSION, &message)),
+            "machine": machine, "at_ms": at_ms, "nonce": hex::text(&nonce),
+            "signature": hex::text(&self.key().sign(signature::MACHINE_SESSION, &message)),
         });
         let session = self.json(Method::POST, "/machines/session", &body);
         let token = session["token"].as_str().unwrap().as_bytes().to_vec();
@@ -104,10 +104,6 @@ impl Machine {
         self.json(Method::POST, &format!("/machine/runs/{id}/end"), &end);
         target.into_bytes()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn add_machine(server: &Server, name: &str, mac: &str) -> String {

@@ -1,6 +1,6 @@
 //! Survey: what is on the source, before it is read; and whether it stayed so.
 
-use crate::disk::Source;
+use crate::disk::{Source, SourceBytes};
 use holotype_core::layout::{self, Survey, SurveyOptions};
 use holotype_core::volume::{MapOptions, ReadAt};
 use std::io;
@@ -56,15 +56,13 @@ impl Snapshot {
 
 /// A source as the survey reads it.
 struct Metadata<'a> {
-    source: &'a dyn Source,
-    bytes: u64,
+    source: SourceBytes<'a>,
     hasher: Mutex<blake3::Hasher>,
 }
 
 impl<'a> Metadata<'a> {
     fn of(source: &'a dyn Source) -> Self {
-        let bytes = source.geometry().bytes.unwrap_or(0);
-        Self { source, bytes, hasher: Mutex::default() }
+        Self { source: SourceBytes(source), hasher: Mutex::default() }
     }
 
     fn hash(&self) -> [u8; 32] {
@@ -74,11 +72,11 @@ impl<'a> Metadata<'a> {
 
 impl ReadAt for Metadata<'_> {
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.source.bytes()
     }
 
     fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        crate::disk::read_exact(|offset, buffer| self.source.read_at(offset, buffer), offset_bytes, buffer)?;
+        self.source.read_exact_at(offset_bytes, buffer)?;
         self.hasher.lock().unwrap_or_else(PoisonError::into_inner).update(&offset_bytes.to_le_bytes()).update(buffer);
         Ok(())
     }

@@ -34,23 +34,11 @@ impl Piece {
 /// Both ends, for an image of this geometry.
 pub(super) fn pipe(image: &OpenedImage) -> (PipeTarget, PipeSource) {
     let (sender, receiver) = bounded(PIECES);
-    let detail = &image.detail;
     let source = PipeSource {
         image: image.id,
-        geometry: Geometry {
-            bytes: Some(image.summary.source_bytes),
-            logical_sector_bytes: detail.logical_sector_bytes,
-            physical_sector_bytes: detail.physical_sector_bytes,
-        },
-        identity: SourceIdentity {
-            path: detail.source_path.clone(),
-            model: detail.model.clone(),
-            serial: detail.serial.clone(),
-            bus: detail.bus.clone(),
-            host: detail.host.clone(),
-            mounted_read_write_at: Vec::new(),
-        },
-        unreadable: detail.unreadable.clone(),
+        geometry: image.detail.geometry(image.summary.source_bytes),
+        identity: image.detail.source(),
+        unreadable: image.detail.unreadable.clone(),
         state: Mutex::new(State { receiver: Some(receiver), piece: Piece::Zeros(0), taken: 0, position: 0 }),
     };
     (PipeTarget { sender, nobody_reads: AtomicBool::new(false) }, source)

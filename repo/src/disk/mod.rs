@@ -9,6 +9,7 @@ pub use fault::FaultDisk;
 pub use memory::MemoryDisk;
 
 use holotype_core::extent::Extent;
+use holotype_core::volume::ReadAt;
 use serde::Serialize;
 use std::io;
 
@@ -95,6 +96,19 @@ pub(crate) fn read_exact(
         }
     }
     Ok(())
+}
+
+/// A source as bytes at places: what a look at its partition table and volumes reads.
+pub struct SourceBytes<'a>(pub &'a dyn Source);
+
+impl ReadAt for SourceBytes<'_> {
+    fn bytes(&self) -> u64 {
+        self.0.geometry().bytes.unwrap_or(0)
+    }
+
+    fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
+        read_exact(|offset, buffer| self.0.read_at(offset, buffer), offset_bytes, buffer)
+    }
 }
 
 /// In which order a target takes its bytes.

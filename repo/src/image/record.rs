@@ -249,6 +249,29 @@ impl ImageRecord {
     }
 }
 
+impl ImageDetail {
+    /// Size and sectors of the disk, of this length.
+    pub fn geometry(&self, source_bytes: u64) -> Geometry {
+        Geometry {
+            bytes: Some(source_bytes),
+            logical_sector_bytes: self.logical_sector_bytes,
+            physical_sector_bytes: self.physical_sector_bytes,
+        }
+    }
+
+    /// What was known of the disk.
+    pub fn source(&self) -> SourceIdentity {
+        SourceIdentity {
+            path: self.source_path.clone(),
+            model: self.model.clone(),
+            serial: self.serial.clone(),
+            bus: self.bus.clone(),
+            host: self.host.clone(),
+            mounted_read_write_at: Vec::new(),
+        }
+    }
+}
+
 /// An image whose parts were opened.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenedImage {
@@ -339,19 +362,8 @@ impl Image {
             protected: summary.protected,
             writer: record.writer,
             detail: detail.map(|detail| Detail {
-                geometry: Geometry {
-                    bytes: Some(summary.source_bytes),
-                    logical_sector_bytes: detail.logical_sector_bytes,
-                    physical_sector_bytes: detail.physical_sector_bytes,
-                },
-                source: SourceIdentity {
-                    path: detail.source_path.clone(),
-                    model: detail.model.clone(),
-                    serial: detail.serial.clone(),
-                    bus: detail.bus.clone(),
-                    host: detail.host.clone(),
-                    mounted_read_write_at: Vec::new(),
-                },
+                geometry: detail.geometry(summary.source_bytes),
+                source: detail.source(),
                 data_bytes: detail.data_bytes,
                 zero_bytes: detail.zero_bytes,
                 free_bytes: detail.free_bytes,

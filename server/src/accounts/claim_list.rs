@@ -2,9 +2,9 @@
 
 use super::audit::{self, By};
 use super::claims::{ClaimState, alike};
-use super::enrolment::{Shown, take_key};
+use super::enrolment::{Shown, let_in, take_key};
 use super::enrolment_codes::insert_machine;
-use super::machine_rights::{find_machine, find_repository};
+use super::machine_rights::{find_group, find_machine, find_repository};
 use super::token_list::place;
 use crate::access::{Principal, Role};
 use crate::answers::{Bodied, Changing, Common, Guarded, Named};
@@ -169,21 +169,11 @@ pub async fn approve(
             return Err(ApiError::new(Code::Conflict, "this key is another machine's"));
         }
         take_key(transaction, &machine, &shown, now_ms)?;
-        if let Some(repository) = &approval.repository {
-            let repository = find_repository(transaction, organisation, repository.as_str())?;
-            transaction.execute(
-                "INSERT INTO machine_repositories (machine, repository) VALUES (?1, ?2)
-                 ON CONFLICT (machine, repository) DO NOTHING",
-                [&machine, &repository],
-            )?;
-        }
+        let repository = approval.repository.map(|name| find_repository(transaction, organisation, name.as_str()));
         if let Some(group) = &approval.group {
-            let sql = "SELECT 1 FROM groups WHERE organisation = ?1 AND id = ?2";
-            let found = transaction.query_row(sql, [organisation, group], |_| Ok(())).optional()?;
-            found.ok_or_else(|| ApiError::not_found(format_args!("group {group}")))?;
-            let sql = "INSERT OR IGNORE INTO group_machines (group_id, machine) VALUES (?1, ?2)";
-            transaction.execute(sql, [group, &machine])?;
+            find_group(transaction, organisation, group)?;
         }
+        let_in(transaction, &machine, repository.transpose()?.as_deref(), approval.group.as_deref())?;
         let sql = "UPDATE machine_claims SET state = 'approved', machine = ?2 WHERE id = ?1";
         transaction.execute(sql, [&id, &machine])?;
         let note = By::principal(&principal).did("machine.approved", format!("claim {id}")).machine(&machine);

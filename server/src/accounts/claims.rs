@@ -2,17 +2,16 @@
 //! fingerprint with what the machine's screen shows, and approves it.
 
 use super::audit::{self, By};
-use super::enrolment::{Shown, hex, shown};
+use super::enrolment::{Shown, shown};
 use super::guesses;
 use super::principal::Address;
 use crate::answers::{Bodied, Common, Guessable};
-use crate::clock::hexadecimal;
 use crate::error::{ApiError, Code, Result};
 use crate::json::Json;
 use crate::state::AppState;
 use crate::text::Name;
 use axum::extract::State;
-use holotype_repo::core::{WriterId, machine_proof, signature};
+use holotype_repo::core::{WriterId, hex, machine_proof, signature};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -115,10 +114,10 @@ pub async fn claim(
     Json(request): Json<ClaimRequest>,
 ) -> Result<Json<Claimed>> {
     let invalid = |why: &str| ApiError::new(Code::InvalidRequest, why);
-    let key = hex(&request.public_key).map(WriterId);
+    let key = hex::bytes(&request.public_key).map(WriterId);
     let key = key.ok_or_else(|| invalid("public_key has to be 64 lower-case hexadecimal digits"))?;
-    let proof =
-        hex(&request.signature).ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
+    let proof = hex::bytes(&request.signature)
+        .ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
     let organisation = request.organisation.as_ref().map_or(super::DEFAULT_ORGANISATION, Name::as_str).to_owned();
     let shown = shown(request.public_key, request.smbios_uuid, request.serial, &request.macs)?;
     let now_ms = state.clock.now_ms();
@@ -127,7 +126,7 @@ pub async fn claim(
     let message = machine_proof::claim_message(&organisation, &key);
     signature::verify("claim", &key, signature::MACHINE_CLAIM, &message, &proof)
         .map_err(|_| ApiError::new(Code::NotAuthenticated, "the signature is not by that key"))?;
-    let id = hexadecimal(&blake3::derive_key(ID_CONTEXT, &message)[..16]);
+    let id = hex::text(&blake3::derive_key(ID_CONTEXT, &message)[..16]);
     let name = request.name.into();
     let takes_unknown = state.accounts.takes_unknown_machines();
     let wish = Wish { id: id.clone(), organisation, name, shown, address, now_ms, takes_unknown };

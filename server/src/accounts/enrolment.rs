@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::state::AppState;
 use crate::text::{Name, SecretText};
 use axum::extract::State;
-use holotype_repo::core::{WriterId, machine_proof, signature};
+use holotype_repo::core::{WriterId, hex, machine_proof, signature};
 use http::StatusCode;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -85,22 +85,10 @@ struct CodeRow {
     good: bool,
 }
 
-pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
-    let mut bytes = [0; N];
-    if text.len() != 2 * N {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(bytes)
-}
-
 /// `00:11:22:33:44:55` in lower case.
 fn normal_mac(text: &str) -> Option<String> {
     let normal = text.to_ascii_lowercase().replace('-', ":");
-    let good = normal.len() == 17 && normal.split(':').all(|part| hex::<1>(part).is_some());
+    let good = normal.len() == 17 && normal.split(':').all(|part| hex::bytes::<1>(part).is_some());
     (good && normal.split(':').count() == 6).then_some(normal)
 }
 
@@ -143,9 +131,9 @@ pub async fn enrol(
 /// Checks what can be checked without the database, the signature too.
 fn check(request: EnrolRequest, address: IpAddr, now_ms: i64) -> Result<Wish> {
     let invalid = |why: &str| ApiError::new(Code::InvalidRequest, why);
-    let key = hex(&request.public_key).map(WriterId);
+    let key = hex::bytes(&request.public_key).map(WriterId);
     let key = key.ok_or_else(|| invalid("public_key has to be 64 lower-case hexadecimal digits"))?;
-    let signature = hex(&request.signature);
+    let signature = hex::bytes(&request.signature);
     let signature = signature.ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
     let shown = shown(request.public_key, request.smbios_uuid, request.serial, &request.macs)?;
     let code = machine_proof::normal_code(request.code.expose()).ok_or_else(refused)?;
@@ -188,6 +176,27 @@ pub(super) fn take_key(transaction: &Transaction<'_>, machine: &str, shown: &Sho
     Ok(())
 }
 
+/// Gives a machine its place: the repository where it may add images and restore its own, and its group.
+pub(super) fn let_in(
+    transaction: &Transaction<'_>,
+    machine: &str,
+    repository: Option<&str>,
+    group: Option<&str>,
+) -> Result<()> {
+    if let Some(repository) = repository {
+        transaction.execute(
+            "INSERT INTO machine_repositories (machine, repository) VALUES (?1, ?2)
+             ON CONFLICT (machine, repository) DO NOTHING",
+            [machine, repository],
+        )?;
+    }
+    if let Some(group) = group {
+        transaction
+            .execute("INSERT OR IGNORE INTO group_machines (group_id, machine) VALUES (?1, ?2)", [group, machine])?;
+    }
+    Ok(())
+}
+
 /// The outer error rolls back, the code stays good then; the inner one is a guess, which is noted.
 fn enrol_in(transaction: &Transaction<'_>, audit: &mut Audit, wish: &Wish) -> Result<Result<(String, MadeToken)>> {
     let Some(code) = find_code(transaction, wish)? else { return Ok(Err(refused())) };
@@ -199,17 +208,7 @@ fn enrol_in(transaction: &Transaction<'_>, audit: &mut Audit, wish: &Wish) -> Re
     transaction.execute("UPDATE enrolment_codes SET used_ms = ?2 WHERE id = ?1", params![code.id, wish.now_ms])?;
     let machine = machine_of(transaction, &code, wish)?;
     take_key(transaction, &machine, &wish.shown, wish.now_ms)?;
-    if let Some(repository) = &code.repository {
-        transaction.execute(
-            "INSERT INTO machine_repositories (machine, repository) VALUES (?1, ?2)
-             ON CONFLICT (machine, repository) DO NOTHING",
-            [&machine, repository],
-        )?;
-    }
-    if let Some(group) = &code.group {
-        transaction
-            .execute("INSERT OR IGNORE INTO group_machines (group_id, machine) VALUES (?1, ?2)", [group, &machine])?;
-    }
+    let_in(transaction, &machine, code.repository.as_deref(), code.group.as_deref())?;
     let made = tokens::insert(
         transaction,
         &NewToken {
@@ -272,7 +271,5 @@ mod tests {
         let uuid = "4C4C4544-0043-3010-8052-B4C04F564231";
         assert_eq!(normal_uuid(uuid), Some(uuid.to_ascii_lowercase()));
         assert_eq!(normal_uuid(&uuid.replace('-', "0")), None);
-        assert_eq!(hex::<2>("0aFf"), None);
-        assert_eq!(hex::<2>("0aff"), Some([0x0a, 0xff]));
     }
 }

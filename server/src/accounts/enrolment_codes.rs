@@ -1,7 +1,7 @@
 //! Enrolment codes: each lets one machine in, once.
 
 use super::audit::{self, By};
-use super::machine_rights::{find_machine, find_repository};
+use super::machine_rights::{find_group, find_machine, find_repository};
 use super::token_list::{life_ms, place};
 use crate::access::{Principal, Role};
 use crate::answers::{Bodied, Changing, Common, Guarded, Named};
@@ -15,7 +15,7 @@ use crate::text::Name;
 use axum::extract::State;
 use holotype_repo::core::machine_proof::{self, CODE_CHARACTERS};
 use http::StatusCode;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -102,9 +102,7 @@ pub async fn create(
         let repository = new.repository.map(|name| find_repository(transaction, organisation, name.as_str()));
         let repository = repository.transpose()?;
         if let Some(group) = &new.group {
-            let sql = "SELECT 1 FROM groups WHERE organisation = ?1 AND id = ?2";
-            let found = transaction.query_row(sql, [organisation, group], |_| Ok(())).optional()?;
-            found.ok_or_else(|| ApiError::not_found(format_args!("group {group}")))?;
+            find_group(transaction, organisation, group)?;
         }
         let code = new_code()?;
         let lets_in =

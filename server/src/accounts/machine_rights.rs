@@ -88,6 +88,15 @@ pub(super) fn find_machine(connection: &Connection, organisation: &str, id: &str
         .ok_or_else(|| ApiError::not_found(format_args!("machine {id}")))
 }
 
+/// Looks whether the organisation has this group.
+pub(super) fn find_group(connection: &Connection, organisation: &str, id: &str) -> Result<()> {
+    connection
+        .prepare_cached("SELECT 1 FROM groups WHERE organisation = ?1 AND id = ?2")?
+        .query_row([organisation, id], |_| Ok(()))
+        .optional()?
+        .ok_or_else(|| ApiError::not_found(format_args!("group {id}")))
+}
+
 /// The id of the organisation's repository of this name.
 pub(super) fn find_repository(connection: &Connection, organisation: &str, name: &str) -> Result<String> {
     connection

@@ -1,18 +1,16 @@
 //! A machine opens a session by its key.
 
 use super::audit::{self, By};
-use super::enrolment::hex;
 use super::guesses;
 use super::principal::Address;
 use super::tokens::{self, NewToken, Owner};
 use crate::answers::{Bodied, Common, Guessable};
-use crate::clock::hexadecimal;
 use crate::error::{ApiError, Code, Result};
 use crate::json::Json;
 use crate::state::AppState;
 use axum::extract::State;
 use holotype_repo::core::machine_proof::{self, NONCE_BYTES};
-use holotype_repo::core::{WriterId, signature};
+use holotype_repo::core::{WriterId, hex, signature};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,10 +65,10 @@ pub async fn open(
 ) -> Result<Json<MachineSession>> {
     let invalid = |why: &str| ApiError::new(Code::InvalidRequest, why);
     let nonce: [u8; NONCE_BYTES] =
-        hex(&request.nonce).ok_or_else(|| invalid("nonce has to be 32 lower-case hexadecimal digits"))?;
-    let proof =
-        hex(&request.signature).ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
-    hex::<16>(&request.machine).ok_or_else(|| invalid("machine has to be the id of one"))?;
+        hex::bytes(&request.nonce).ok_or_else(|| invalid("nonce has to be 32 lower-case hexadecimal digits"))?;
+    let proof = hex::bytes(&request.signature)
+        .ok_or_else(|| invalid("signature has to be 128 lower-case hexadecimal digits"))?;
+    hex::bytes::<16>(&request.machine).ok_or_else(|| invalid("machine has to be the id of one"))?;
     let now_ms = state.clock.now_ms();
     if request.at_ms.abs_diff(now_ms) > MAX_SKEW_MS as u64 {
         let why = format!("the machine's clock is off; the server's says {now_ms} ms since 1970 (UTC)");
@@ -88,7 +86,7 @@ pub async fn open(
             Ok(connection.query_row(sql, [asked], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         })
         .await?;
-    let key = known.as_ref().and_then(|(_, key)| hex(key.as_deref()?)).map(WriterId);
+    let key = known.as_ref().and_then(|(_, key)| hex::bytes(key.as_deref()?)).map(WriterId);
     let holds =
         key.is_some_and(|key| signature::verify("session", &key, signature::MACHINE_SESSION, &message, &proof).is_ok());
     let (organisation, key) = match (known, key) {
@@ -118,7 +116,7 @@ async fn begin(
     message: &[u8],
     address: std::net::IpAddr,
 ) -> Result<MachineSession> {
-    let id = hexadecimal(&blake3::derive_key(ID_CONTEXT, message)[..16]);
+    let id = hex::text(&blake3::derive_key(ID_CONTEXT, message)[..16]);
     let now_ms = state.clock.now_ms();
     audit::write(state, move |transaction, audit| {
         let by = By { actor: format!("machine {machine}"), ..By::nobody(&organisation, address) };

@@ -1,7 +1,8 @@
 //! Tokens: 256 random bits that are shown once; the database has their hash.
 
-use crate::clock::{hexadecimal, new_id};
+use crate::clock::new_id;
 use crate::error::{ApiError, Result};
+use holotype_repo::core::hex;
 use rusqlite::{Transaction, params};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,7 +21,7 @@ impl TokenSecret {
     pub fn random() -> Result<Self> {
         let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(&mut *bytes).map_err(|error| ApiError::internal(format!("no random bytes: {error}")))?;
-        let mut digits = hexadecimal(&*bytes);
+        let mut digits = hex::text(&*bytes);
         let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + digits.len()));
         text.push_str(PREFIX);
         text.push_str(&digits);

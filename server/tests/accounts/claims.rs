@@ -1,7 +1,6 @@
 use crate::support::{Server, key, session_request};
-use holotype_repo::core::{machine_proof, signature};
+use holotype_repo::core::{hex, machine_proof, signature};
 use holotype_server::accounts::DEFAULT_ORGANISATION;
-use holotype_server::clock::hexadecimal;
 use serde_json::{Value, json};
 
 fn claim(number: u8, mac: &str) -> Value {
@@ -13,7 +12,7 @@ fn claim_in(organisation: &str, number: u8, mac: &str) -> Value {
     let message = machine_proof::claim_message(organisation, &key.writer());
     json!({
         "organisation": organisation, "name": format!("claims-{number}"), "public_key": key.writer().to_string(),
-        "macs": [mac], "signature": hexadecimal(&key.sign(signature::MACHINE_CLAIM, &message)),
+        "macs": [mac], "signature": hex::text(&key.sign(signature::MACHINE_CLAIM, &message)),
     })
 }
 

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{self, Signing};
-use holotype_repo::core::{machine_proof, signature::SigningContext};
+use holotype_repo::core::{hex, machine_proof, signature::SigningContext};
 use holotype_server::clock::Clock;
 use holotype_server::data_dir::DataDir;
 use holotype_server::database::Database;
@@ -166,12 +166,8 @@ pub fn key(seed: u8) -> Signing {
     Signing::from_seed(&Secret32::new([seed; 32]))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    holotype_server::clock::hexadecimal(bytes)
-}
-
 fn sign(key: &Signing, context: SigningContext, message: &[u8]) -> String {
-    hex(&key.sign(context, message))
+    hex::text(&key.sign(context, message))
 }
 
 pub fn enrol_request(code: &str, machine: &str, key: &Signing) -> Value {
@@ -187,7 +183,7 @@ pub fn session_request(machine: &str, at_ms: i64, nonce: u8, key: &Signing) -> V
     let nonce = [nonce; 16];
     let message = machine_proof::session_message(machine, at_ms, &nonce);
     json!({
-        "machine": machine, "at_ms": at_ms, "nonce": hex(&nonce),
+        "machine": machine, "at_ms": at_ms, "nonce": hex::text(&nonce),
         "signature": sign(key, signature::MACHINE_SESSION, &message),
     })
 }

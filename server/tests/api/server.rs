@@ -1,8 +1,9 @@
 //! A server's router over a directory of its own, and those who ask it.
 
 use axum::body::Body;
+use holotype_repo::core::hex;
 use holotype_server::api::scheduler;
-use holotype_server::clock::{hexadecimal, new_id, now_ms};
+use holotype_server::clock::{new_id, now_ms};
 use holotype_server::database::Database;
 use holotype_server::router::router;
 use holotype_server::state::AppState;
@@ -73,7 +74,7 @@ impl Server {
     fn token(&self, organisation: &str, user: Option<&str>, machine: Option<&str>) -> Token {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).unwrap();
-        let text = format!("ht_{}", hexadecimal(&secret));
+        let text = format!("ht_{}", hex::text(&secret));
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
         self.sql(
             "INSERT INTO tokens (id, organisation, user_id, machine, kind, name, hash, created_ms, expires_ms)

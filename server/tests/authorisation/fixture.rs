@@ -1,6 +1,7 @@
 //! What the server holds: an organisation with one of everything, a repository with real backups in it, and another
 //! organisation. It is made once; every test of a cell works on a copy.
 
+use holotype_repo::core::hex;
 use holotype_repo::core::machine_proof::{self, CODE_CHARACTERS};
 use holotype_repo::core::secret::Secret32;
 use holotype_repo::core::signature::{self, Signing};
@@ -10,7 +11,7 @@ use holotype_repo::store::LocalStore;
 use holotype_repo::store::{Folder, ObjectKey};
 use holotype_repo::{BackupOptions, Credentials, InitOptions, Job, Repository, Store};
 use holotype_server::access::Role;
-use holotype_server::clock::{hexadecimal, now_ms};
+use holotype_server::clock::now_ms;
 use holotype_server::provider;
 use holotype_server::testing::{ORGANISATION, TestServer, secret_of};
 use holotype_server::text::Name;
@@ -38,7 +39,7 @@ fn enrolment(key: &Signing) -> Value {
     let message = machine_proof::enrolment_message(&machine_proof::normal_code(&code()).unwrap(), &key.writer());
     json!({
         "code": code(), "name": "enrolled", "public_key": key.writer().to_string(),
-        "signature": hexadecimal(&key.sign(signature::MACHINE_ENROLMENT, &message)),
+        "signature": hex::text(&key.sign(signature::MACHINE_ENROLMENT, &message)),
     })
 }
 
@@ -291,7 +292,7 @@ impl Fixture {
         let message = machine_proof::claim_message("test", &key(10).writer());
         json!({
             "organisation": "test", "name": "claims", "public_key": key(10).writer().to_string(),
-            "signature": hexadecimal(&key(10).sign(signature::MACHINE_CLAIM, &message)),
+            "signature": hex::text(&key(10).sign(signature::MACHINE_CLAIM, &message)),
         })
     }
 
@@ -305,8 +306,8 @@ impl Fixture {
         let (machine, at_ms, nonce) = (id("owner"), now_ms(), [3; 16]);
         let message = machine_proof::session_message(&machine, at_ms, &nonce);
         json!({
-            "machine": machine, "at_ms": at_ms, "nonce": hexadecimal(&nonce),
-            "signature": hexadecimal(&machine_key().sign(signature::MACHINE_SESSION, &message)),
+            "machine": machine, "at_ms": at_ms, "nonce": hex::text(&nonce),
+            "signature": hex::text(&machine_key().sign(signature::MACHINE_SESSION, &message)),
         })
     }
 

@@ -3,6 +3,7 @@
 
 use super::api::{Api, ApiFailure, sleep};
 use holotype_boot::profile::Server;
+use holotype_repo::core::hex;
 use holotype_repo::core::machine_proof::{self, NONCE_BYTES};
 use holotype_repo::core::secret::{Secret32, SecretBytes};
 use holotype_repo::core::signature::{MACHINE_CLAIM, MACHINE_ENROLMENT, MACHINE_SESSION, Signing, SigningContext};
@@ -31,10 +32,6 @@ const DEFAULT_ORGANISATION: &str = "default";
 
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[derive(Deserialize)]
@@ -218,7 +215,8 @@ fn open_session(api: &Api, key: &Signing, machine: &str, offset_ms: i64) -> Resu
     let _ = getrandom::fill(&mut nonce);
     let at_ms = now_ms() + offset_ms;
     let proof = key.sign(MACHINE_SESSION, &machine_proof::session_message(machine, at_ms, &nonce));
-    let body = json!({ "machine": machine, "at_ms": at_ms, "nonce": hex(&nonce), "signature": hex(&proof) });
+    let body =
+        json!({ "machine": machine, "at_ms": at_ms, "nonce": hex::text(&nonce), "signature": hex::text(&proof) });
     let session: Session = api.ask(Method::POST, "/machines/session", Some(&body))?;
     let lifetime_ms = session.expires_ms - at_ms;
     Ok(Token { secret: SecretBytes::new(session.token.into_bytes()), expires_ms: session.expires_ms, lifetime_ms })
@@ -291,7 +289,7 @@ impl Asking {
         let parts = MachineParts::identity();
         json!({
             "name": self.name, "public_key": self.key.writer().to_string(),
-            "signature": hex(&self.key.sign(context, what)),
+            "signature": hex::text(&self.key.sign(context, what)),
             "smbios_uuid": parts.smbios_uuid, "serial": parts.serial, "macs": parts.mac_addresses,
         })
     }

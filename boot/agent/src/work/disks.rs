@@ -6,37 +6,14 @@ use crate::system::places;
 use holotype_boot::profile::DiskChoice;
 use holotype_repo::core::layout::{self, DiskLayout, SurveyOptions, VolumeInfo};
 use holotype_repo::core::volume::ReadAt;
-use holotype_repo::disk::Source;
+use holotype_repo::disk::{Source, SourceBytes};
 use holotype_repo::os::{DiskInfo, list_disks, open_source};
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Lines of content that are shown.
 const MOST_LINES: usize = 8;
 /// A disk whose first bytes are zeros and that has no table is taken for empty.
 const LOOKED_AT_BYTES: usize = 1 << 20;
-
-/// A source as a survey reads it.
-struct Surveyed<'a>(&'a dyn Source);
-
-impl ReadAt for Surveyed<'_> {
-    fn bytes(&self) -> u64 {
-        self.0.geometry().bytes.unwrap_or(0)
-    }
-
-    fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.0.read_at(offset_bytes + filled as u64, &mut buffer[filled..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
 
 /// The disks of this machine, or these files in place of them.
 ///
@@ -80,7 +57,7 @@ fn content_of(path: &Path) -> (Vec<String>, bool) {
         Ok(source) => source,
         Err(error) => return (vec![format!("cannot be looked at: {error}")], false),
     };
-    let disk = Surveyed(&*source);
+    let disk = SourceBytes(&*source);
     let options = SurveyOptions { raw: true, ..SurveyOptions::default() };
     let layout = layout::survey(&disk, source.geometry().logical_sector_bytes, &options).layout;
     let known = layout.table.is_some() || layout.volumes.iter().any(|volume| volume.filesystem.is_some());

@@ -4,11 +4,11 @@
 mod loader;
 mod variable;
 
-use super::places::OfSource;
 use super::{SystemError, is_init, modules};
 use holotype_repo::core::partition::Gpt;
 use holotype_repo::core::volume::ReadAt;
 use holotype_repo::disk::Source;
+use holotype_repo::disk::SourceBytes;
 use holotype_repo::os::FileSource;
 use rustix::fs::IFlags;
 use rustix::mount::{MountFlags, mount};
@@ -53,7 +53,7 @@ fn correct(disk: &Path, variables: &Path) -> Result<Option<String>, SystemError>
     let subject = disk.display().to_string();
     let source = FileSource::open(disk).map_err(|error| SystemError::new(&subject, error.to_string()))?;
     let sector_bytes = source.geometry().logical_sector_bytes;
-    let bytes = OfSource(&source);
+    let bytes = SourceBytes(&source);
     let Some((partition, extent)) = esp_of(&bytes, sector_bytes) else { return Ok(None) };
     let entries = entries(variables);
     let ours: Vec<(u16, &LoadOption)> = entries

@@ -5,7 +5,6 @@ mod partitions;
 mod shares;
 
 pub use mount::Mounted;
-pub(crate) use partitions::OfSource;
 pub use partitions::{Partition, medium_data, medium_disk, medium_start, partitions};
 
 use super::SystemError;

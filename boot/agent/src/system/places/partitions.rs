@@ -1,10 +1,9 @@
 //! Filesystems on the PC's disks.
 
 use super::super::text;
-use holotype_repo::core::volume::{Identity, ReadAt, VolumeKind, VolumeReader, identify};
-use holotype_repo::disk::Source;
+use holotype_repo::core::volume::{Identity, VolumeKind, VolumeReader, identify};
+use holotype_repo::disk::SourceBytes;
 use holotype_repo::os::{DiskInfo, FileSource, list_disks};
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Names of a medium's partitions in its GPT, and of its ISO.
@@ -82,7 +81,7 @@ fn of_disk(disk: &DiskInfo) -> Vec<Found> {
 
 fn look_at(disk: &DiskInfo, path: String, bytes: u64) -> Option<Found> {
     let source = FileSource::open(Path::new(&path)).ok()?;
-    let device = OfSource(&source);
+    let device = SourceBytes(&source);
     let volume = VolumeReader::whole(&device, disk.logical_sector_bytes);
     let identity = identify(&volume)?;
     let filesystem = kernel_name(&identity)?.to_owned();
@@ -129,28 +128,6 @@ fn kernel_name(identity: &Identity) -> Option<&'static str> {
         VolumeKind::Btrfs => Some("btrfs"),
         VolumeKind::Other("iso9660") => Some("iso9660"),
         _ => None,
-    }
-}
-
-/// A source as bytes at places.
-pub(crate) struct OfSource<'a>(pub &'a dyn Source);
-
-impl ReadAt for OfSource<'_> {
-    fn bytes(&self) -> u64 {
-        self.0.geometry().bytes.unwrap_or(0)
-    }
-
-    fn read_exact_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.0.read_at(offset_bytes + filled as u64, &mut buffer[filled..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 
