@@ -91,7 +91,10 @@ fn setup(booted: &Booted, options: Options, profile: Option<BootProfile>) -> Set
 
 fn facts(booted: &Booted, profile: Option<&BootProfile>, problem: Option<String>) -> Facts {
     let row = |name: &str, value: String| (name.to_owned(), value);
-    let mut about = vec![row("Program", format!("Holotype {}", env!("CARGO_PKG_VERSION")))];
+    let mut about = vec![
+        row("Program", format!("Holotype {}", env!("CARGO_PKG_VERSION"))),
+        row("Started by", system::firmware::description().to_owned()),
+    ];
     if let Some(profile) = profile {
         about.push(row("Made for", profile.name.clone()));
         about.push(row("Style", format!("{:?}", profile.style).to_lowercase()));

@@ -28,6 +28,23 @@ const ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
 const ESP_TYPE: [u8; 16] =
     [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
 
+/// By which firmware this PC was started: `BIOS`, or `UEFI` and whether Secure Boot is on.
+///
+/// The kernel keeps what its own start found out in its boot parameters (Documentation/arch/x86/zero-page.rst); only the
+/// superuser reads them.
+pub fn description() -> &'static str {
+    const SECURE_BOOT_AT: usize = 0x1ec;
+    if !Path::new(FIRMWARE).exists() {
+        return "BIOS";
+    }
+    let secure_boot = fs::read("/sys/kernel/boot_params/data").ok().and_then(|bytes| bytes.get(SECURE_BOOT_AT).copied());
+    match secure_boot {
+        Some(2) => "UEFI, Secure Boot off",
+        Some(3) => "UEFI, Secure Boot on",
+        _ => "UEFI",
+    }
+}
+
 /// After a restore of a UEFI disk: the firmware's boot entries put right for that disk, so that it starts from it first.
 /// Other entries stay. A sentence for the person; nothing where the PC has no UEFI or the disk no EFI system partition.
 ///

@@ -1,0 +1,15 @@
+"""The scenarios; the numbers are those of what has to be shown. The longest stand first."""
+
+from . import by_hand, cloning, firmware, network
+
+SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
+    network.network,
+    firmware.bios,
+    firmware.uefi,
+    firmware.secure_boot,
+    network.interrupted,
+    cloning.clone,
+    cloning.mixture,
+    network.large,
+    by_hand.local,
+)}
