@@ -19,6 +19,7 @@ STOOD_STILL = "IO-APIC + timer doesn't work"
 MOST_STARTS = 4
 
 ENTER, UP, DOWN, ESCAPE, CLEAR, TAB = "\r", "\x1b[A", "\x1b[B", "\x1b", "\x15", "\t"
+F1, F2, F9 = "\x1bOP", "\x1bOQ", "\x1b[20~"
 
 
 class Screen:
@@ -28,6 +29,8 @@ class Screen:
 
     def __init__(self):
         self.rows = [[" "] * self.WIDTH for _ in range(self.HEIGHT)]
+        self.marked = [[False] * self.WIDTH for _ in range(self.HEIGHT)]
+        self.reversed = False
         self.row = self.column = 0
         self.rest = ""
 
@@ -54,6 +57,7 @@ class Screen:
                     self.column = 0
                     self.newline()
                 self.rows[self.row][self.column] = letter
+                self.marked[self.row][self.column] = self.reversed
                 self.column += 1
             at += 1
 
@@ -62,6 +66,7 @@ class Screen:
             self.row += 1
         else:
             self.rows = self.rows[1:] + [[" "] * self.WIDTH]
+            self.marked = self.marked[1:] + [[False] * self.WIDTH]
 
     def escape(self, sequence):
         if sequence[-1] in "Hf" and sequence[0] == "[":
@@ -70,11 +75,20 @@ class Screen:
             self.column = min(max(numbers[1] - 1, 0), self.WIDTH - 1)
         elif sequence == "[2J":
             self.rows = [[" "] * self.WIDTH for _ in range(self.HEIGHT)]
+            self.marked = [[False] * self.WIDTH for _ in range(self.HEIGHT)]
+        elif sequence[-1] == "m":
+            for number in sequence[1:-1].split(";"):
+                self.reversed = number == "7" or (self.reversed and number not in ("", "0", "27"))
         elif sequence in ("[K", "[0K"):
             self.rows[self.row][self.column:] = [" "] * (self.WIDTH - self.column)
 
     def text(self):
         return "\n".join("".join(row).rstrip() for row in self.rows)
+
+    def chosen(self):
+        """What stands in the bar of the choice."""
+        lines = ("".join(letter for letter, marked in zip(*row) if marked) for row in zip(self.rows, self.marked))
+        return "\n".join(line.strip() for line in lines if line.strip())
 
 
 class Vm:
@@ -150,9 +164,12 @@ class Vm:
             self.start()
 
     def fail(self, why):
-        shown = self.screen.text()
-        tail = "".join(letter for letter in self.log[-3000:] if letter.isprintable() or letter == "\n")
-        raise AssertionError(f"{self.name}: {why}\n--- screen\n{shown}\n--- console\n{tail}")
+        shown = f"{self.name}: {why}\n--- screen\n{self.screen.text()}"
+        if "Holotype" not in shown:
+            # The kernel or a boot loader has the word.
+            tail = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.log)[-3000:]
+            shown += "\n--- console\n" + "".join(letter for letter in tail if letter.isprintable() or letter == "\n")
+        raise AssertionError(shown)
 
     def wait(self, what, shown, seconds):
         ends = time.monotonic() + seconds
@@ -179,6 +196,17 @@ class Vm:
         for key in re.findall(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO.|.", keys, re.DOTALL):
             self.socket.sendall(key.encode())
             time.sleep(0.05)
+
+    def choose(self, text):
+        """Moves the bar down to the line with that text, and takes it."""
+        self.wait_screen(text)
+        for _ in range(20):
+            if text in self.screen.chosen():
+                return self.type(ENTER)
+            before = self.screen.chosen()
+            self.type(DOWN)
+            self.wait(f"another line than {before}", lambda: self.screen.chosen() != before, 30)
+        self.fail(f"no line with {text!r} can be chosen")
 
     def wait_end(self, seconds=DEADLINE_SECONDS):
         """Until the PC is off."""

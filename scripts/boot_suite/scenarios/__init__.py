@@ -11,5 +11,6 @@ SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     cloning.clone,
     cloning.mixture,
     network.large,
+    by_hand.screens,
     by_hand.local,
 )}

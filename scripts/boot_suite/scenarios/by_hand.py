@@ -1,9 +1,9 @@
 """What a person does at the PC, by keystrokes over the serial line."""
 
 from ..disks import file_of, small_disk, sparse
-from ..machine import CLEAR, DOWN, ENTER, Vm, virtio
+from ..machine import CLEAR, DOWN, ENTER, ESCAPE, F1, F2, F9, TAB, Vm, virtio
 from ..process import run, say, sha256
-from ..server import PASSWORD
+from ..server import PASSWORD, Server
 
 
 def local(tools, work):
@@ -60,3 +60,109 @@ def local(tools, work):
         vm.type(DOWN + ENTER)
         say(f"restore by hand from the medium: {vm.wait_end():.0f} s")
     assert file_of(target) == digest
+
+
+OWN_PASSWORD = "only for this one image"
+
+
+def screens(tools, work):
+    """6: every screen by keystrokes, with a server: help, keyboard, facts, shell; a stopped backup, own password, restore"""
+    with Server(tools, work) as server:
+        source = work / "source.img"
+        digest = small_disk(source, 7, data_mib=80)
+        medium = tools.medium(work, server.profile("pc-s", "menu"))
+        target = sparse(work / "target.img", 400 << 20)
+        run("mkfs.ext4", "-q", "-F", "-L", "OLD-CONTENT", target)
+        disks = [*virtio(medium, 0, boot=0), *virtio(source, 1, serial="SOURCE"), *virtio(target, 2, serial="TARGET")]
+        vm = Vm(work, "every screen", *disks)
+        facts(vm)
+        vm.choose("Back up this PC")
+        vm.choose("SOURCE")
+        vm.choose("lab")
+        vm.wait_screen("There is a repository")
+        vm.type(CLEAR + "master" + TAB + " ")
+        vm.wait_screen("[x]")
+        vm.type(ENTER)
+        vm.wait_screen("Type the password of the repository")
+        vm.type("not this one" + ENTER)
+        vm.wait_screen("The password opens nothing here")
+        vm.type(CLEAR + PASSWORD + ENTER)
+        vm.wait_screen("Choose a password for this backup alone")
+        vm.type(OWN_PASSWORD + ENTER + "another one here" + ENTER)
+        vm.wait_screen("The two are not the same")
+        vm.type(CLEAR + OWN_PASSWORD + ENTER + CLEAR + OWN_PASSWORD + ENTER)
+        vm.wait_screen("this will happen")
+        vm.type(ENTER)
+        vm.wait_screen("backup")
+        vm.wait_screen("%")
+        vm.type(ESCAPE)
+        vm.wait_screen("Shall it be stopped?")
+        vm.type("y")
+        vm.wait_screen("that did not work")
+        vm.choose("Try again")
+        vm.wait_screen("Backup: everything was done")
+        assert server.image_names() == ["master"], server.image_names()
+        vm.choose("To the start menu")
+        # The wrong password ends it, and the target is as it was.
+        before = sha256(target)
+        to_image_password(vm)
+        vm.type("a wrong one" + ENTER)
+        vm.wait_screen("The password is wrong")
+        vm.choose("Start the PC anew")
+        vm.wait_end()
+        assert sha256(target) == before, "the target was changed"
+
+        vm = Vm(work, "restore by hand", *disks)
+        to_image_password(vm)
+        vm.type(OWN_PASSWORD + ENTER)
+        vm.choose("TARGET")
+        vm.wait_screen("will be lost")
+        vm.wait_screen("OLD-CONTENT")
+        vm.type("perhaps" + ENTER)
+        vm.wait_screen("nothing was changed")
+        vm.type(CLEAR + "yes" + ENTER)
+        vm.wait_screen("this will happen")
+        vm.type("v" + ENTER)
+        vm.wait_screen("Restore: everything was done")
+        vm.choose("Power off")
+        vm.wait_end()
+        for secret in (PASSWORD, OWN_PASSWORD):
+            assert secret not in vm.log
+        assert file_of(target) == digest
+
+
+def facts(vm):
+    """What the menu tells and offers besides."""
+    vm.wait_screen("Back up this PC")
+    vm.wait_screen("This medium was made for: pc-s")
+    vm.type(F1)
+    vm.wait_screen("help (any key closes it)")
+    vm.type(" " + F2)
+    vm.wait_screen("Which keyboard is this?")
+    vm.choose("German")
+    vm.choose("Network and server")
+    vm.wait_screen("Fingerprint")
+    vm.wait_screen("52:54:00")
+    vm.type(ESCAPE)
+    vm.choose("About this medium")
+    vm.wait_screen("BIOS")
+    vm.type(ESCAPE)
+    vm.wait_screen("Back up this PC")
+    vm.type(F9)
+    vm.wait_screen("holotype#")
+    vm.type("echo shell-$((6*7))" + ENTER)
+    vm.wait_screen("shell-42")
+    vm.type("exit" + ENTER)
+    vm.wait_screen("Back up this PC")
+
+
+def to_image_password(vm):
+    vm.choose("Restore this PC")
+    vm.choose("lab")
+    vm.wait_screen("which image?")
+    vm.type("zzz")
+    vm.wait_screen("No image has that in its name")
+    vm.type(CLEAR + "mas" + ENTER)
+    vm.wait_screen("ends this restore")
+    vm.type(PASSWORD + ENTER)
+    vm.wait_screen("password of the image")
