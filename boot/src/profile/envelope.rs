@@ -33,6 +33,12 @@ pub enum ProfileError {
     /// A field makes no sense.
     #[error("the boot profile makes no sense ({0}); make the medium anew")]
     Field(String),
+    /// Of a profile as plain JSON: a field is unknown, or makes no sense.
+    #[error("the boot profile makes no sense ({0}); mend it in the file")]
+    Json(String),
+    /// Of a file: it is neither.
+    #[error("it is no boot profile: neither one off a medium nor JSON ({0})")]
+    Neither(String),
 }
 
 /// The bytes for a medium.
@@ -66,6 +72,25 @@ pub fn decode(bytes: &[u8]) -> Result<BootProfile, ProfileError> {
     }
     let profile: BootProfile = serde_json::from_str(json).map_err(|error| ProfileError::Field(error.to_string()))?;
     profile.check().map_err(ProfileError::Field)?;
+    Ok(profile)
+}
+
+/// Reads a file that a person gives: the bytes of a medium, or the profile as plain JSON, as people write it.
+///
+/// # Errors
+/// Where it is neither, or cannot be used.
+pub fn read(bytes: &[u8]) -> Result<BootProfile, ProfileError> {
+    if bytes.starts_with(MAGIC.as_bytes()) {
+        return decode(bytes);
+    }
+    if bytes.len() > MAX_PROFILE_BYTES {
+        return Err(ProfileError::Neither(format!("it is longer than {MAX_PROFILE_BYTES} bytes")));
+    }
+    let profile: BootProfile = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => ProfileError::Json(error.to_string()),
+        _ => ProfileError::Neither(error.to_string()),
+    })?;
+    profile.check().map_err(ProfileError::Json)?;
     Ok(profile)
 }
 
@@ -126,6 +151,22 @@ mod tests {
         assert!(refused(|profile| profile.network.mac = Some("52:54".into())));
         let other_version = String::from_utf8(encode(&full()).unwrap()).unwrap().replace("profile 1", "profile 2");
         assert_eq!(decode(other_version.as_bytes()), Err(ProfileError::Version("2".into())));
+    }
+
+    #[test]
+    fn a_file_is_an_envelope_or_plain_json() {
+        let (full, encoded) = (full(), encode(&full()).unwrap());
+        let json = serde_json::to_vec(&full).unwrap();
+        assert_eq!((read(&encoded), read(&json)), (Ok(full.clone()), Ok(full)));
+        let told = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
+        let altered = String::from_utf8(encoded).unwrap().replace("pc-07", "pc-08");
+        assert_eq!(read(altered.as_bytes()), Err(ProfileError::Altered));
+        let unknown = told(br#"{"name":"pc-07","style":"local","colour":"red"}"#);
+        assert!(unknown.contains("unknown field `colour`") && unknown.contains("mend it"), "{unknown}");
+        assert!(told(br#"{"name":"","style":"local"}"#).contains("name: it is empty"));
+        for neither in [b"".as_slice(), b"{", b"\x7fELF", &vec![b' '; MAX_PROFILE_BYTES + 1]] {
+            assert!(told(neither).contains("neither one off a medium nor JSON"), "{}", told(neither));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod place;
 mod task;
 
 pub use address::{Address, Network, parse_prefix};
-pub use envelope::{MAX_PROFILE_BYTES, PROFILE_PATH, ProfileError, decode, encode};
+pub use envelope::{MAX_PROFILE_BYTES, PROFILE_PATH, ProfileError, decode, encode, read};
 pub use place::Place;
 pub use task::{Afterwards, DiskChoice, Task};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The screens of a boot medium, on this terminal.
 #[derive(Debug, Args)]
 pub struct AgentArguments {
-    /// Boot profile: what a medium would be for
+    /// Boot profile: what a medium would be for; off a medium, or as plain JSON
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// Do what the profile says, without screens and without asking

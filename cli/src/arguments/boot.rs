@@ -171,7 +171,7 @@ pub struct BootCreateArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The PC and its task")]
 pub struct ProfileArguments {
-    /// All of it from a file (JSON), in place of the options below
+    /// All of it from a file (JSON, or off a medium), in place of the options below
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "style", "address", "machine", "enrolment_code_file", "task", "task_file", "expires", "place", "disk", "image", "writer_key_file"])]
     pub profile: Option<PathBuf>,
     /// Name of the PC

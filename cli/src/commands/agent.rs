@@ -1,6 +1,7 @@
 //! `holotype agent`: what a boot medium shows and does, on an ordinary Linux.
 
 use crate::arguments::{AgentArguments, GlobalArguments};
+use crate::commands::boot::profile::read_profile;
 use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
@@ -9,15 +10,12 @@ use crate::signals;
 use holotype_agent::app::{self, Options, Outcome};
 use holotype_agent::screens::{Finished, News};
 use holotype_agent::system::Booted;
-use holotype_boot::profile::{self, MAX_PROFILE_BYTES};
 use serde_json::json;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Shows the screens, or works unattended.
 pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
-    let bytes = arguments.profile.as_deref().map(read_profile).transpose()?;
+    let profile = arguments.profile.as_deref().map(read_profile).transpose()?;
     let state_dir = arguments.state_dir.clone().or_else(|| session::cache_root(global).map(|root| root.join("agent")));
     let state_dir = state_dir.ok_or_else(|| {
         Failure::usage("state: there is no home to keep it in; give --state-dir DIR or --cache-dir DIR")
@@ -25,7 +23,7 @@ pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
     std::fs::create_dir_all(&state_dir).map_err(|error| Failure::io(state_dir.display(), "make the folder", error))?;
     let booted = Booted {
         is_init: false,
-        profile: bytes.map(|bytes| profile::decode(&bytes)),
+        profile,
         consoles: vec![PathBuf::from("/dev/tty")],
         state_dir,
     };
@@ -55,15 +53,6 @@ pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn read_profile(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| Failure::io(path.display(), "open the profile", error))?;
-    file.take(MAX_PROFILE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::io(path.display(), "read the profile", error))?;
-    Ok(bytes)
 }
 
 /// Steps and warnings go to standard error.

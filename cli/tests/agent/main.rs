@@ -11,5 +11,6 @@ mod support;
 mod fixture;
 
 mod console;
+mod profiles;
 mod screens;
 mod unattended;

@@ -109,16 +109,3 @@ fn a_wrong_password_ends_before_the_target_is_opened() {
     assert_eq!(sitting.end(), 0);
     assert!(before == (fs::read(&target).unwrap(), fs::metadata(&target).unwrap().modified().unwrap()));
 }
-
-#[test]
-fn a_profile_that_was_altered_is_told_and_the_menu_works() {
-    let workspace = Workspace::empty();
-    let profile = holotype_boot::profile::BootProfile::new("pc-07", holotype_boot::profile::Style::Local);
-    let mut bytes = holotype_boot::profile::encode(&profile).unwrap();
-    let last = bytes.len() - 3;
-    bytes[last] ^= 1;
-    workspace.write("profile", bytes);
-    let Some(mut sitting) = Sitting::start(&workspace, "--profile profile --state-dir state") else { return };
-    sitting.see("altered").see("Back up this PC").press("\x1b[F").press(ENTER);
-    assert_eq!(sitting.end(), 0);
-}

@@ -3,17 +3,28 @@
 use crate::arguments::{AfterwardsName, ConsoleName, GlobalArguments, ProfileArguments, StyleName};
 use crate::exit::{Failure, Result};
 use crate::secret_text;
-use holotype_boot::profile::{Address, Afterwards, BootProfile, Console, Enrolment, Network, Server, Style};
+use holotype_boot::profile::{
+    self, Address, Afterwards, BootProfile, Console, Enrolment, Network, ProfileError, Server, Style,
+};
 use std::path::Path;
 
 /// The profile that the command line asks for. `now_ms` is for times that are told as a distance from now.
 pub fn of(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i64) -> Result<BootProfile> {
     let profile = match &arguments.profile {
-        Some(file) => from_json(file)?,
+        Some(file) => read_profile(file)?
+            .map_err(|error: ProfileError| Failure::usage(format!("{}: {error}", file.display())))?,
         None => of_options(global, arguments, now_ms)?,
     };
     profile.check().map_err(Failure::usage)?;
     Ok(profile)
+}
+
+/// The profile in a file, as it stands on a medium or as plain JSON; or why it cannot be used.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn read_profile(file: &Path) -> Result<std::result::Result<BootProfile, ProfileError>> {
+    Ok(profile::read(&secret_text::read_file(file)?))
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {
