@@ -19,7 +19,7 @@ STOOD_STILL = "IO-APIC + timer doesn't work"
 MOST_STARTS = 4
 
 ENTER, UP, DOWN, ESCAPE, CLEAR, TAB = "\r", "\x1b[A", "\x1b[B", "\x1b", "\x15", "\t"
-F1, F2, F9 = "\x1bOP", "\x1bOQ", "\x1b[20~"
+HOME, F1, F2, F9 = "\x1b[H", "\x1bOP", "\x1bOQ", "\x1b[20~"
 
 
 class Screen:
@@ -134,11 +134,13 @@ class Vm:
         self.log, self.screen = "", Screen()
         self.console.unlink(missing_ok=True)
         self.started = time.monotonic()
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        with open(self.console.with_suffix(".qemu"), "w") as said:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         self.socket = socket.socket(socket.AF_UNIX)
         wait_until(f"{self.name}: its console", lambda: self.console.exists() or self.process.poll() is not None, 20)
         if self.process.poll() is not None:
-            raise AssertionError(f"{self.name}: QEMU ended at once with {self.process.returncode}")
+            said = self.console.with_suffix(".qemu").read_text()
+            raise AssertionError(f"{self.name}: QEMU ended at once with {self.process.returncode}: {said}")
         self.socket.connect(str(self.console))
         threading.Thread(target=self.read, args=(self.socket, self.screen), daemon=True).start()
 
@@ -198,8 +200,11 @@ class Vm:
             time.sleep(0.05)
 
     def choose(self, text):
-        """Moves the bar down to the line with that text, and takes it."""
+        """Moves the bar from the top down to the line with that text, and takes it."""
         self.wait_screen(text)
+        if text not in self.screen.chosen():
+            self.type(HOME)
+            time.sleep(0.5)
         for _ in range(20):
             if text in self.screen.chosen():
                 return self.type(ENTER)

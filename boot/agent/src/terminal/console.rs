@@ -6,6 +6,7 @@ use rustix::time::Timespec;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Where a line does not tell its size, as serial lines do not.
@@ -16,8 +17,17 @@ const MOST_SIZE: (u16, u16) = (240, 80);
 /// A console in raw mode; as it was before when dropped.
 pub struct Console {
     path: PathBuf,
-    file: File,
+    file: RwLock<Arc<File>>,
     before: Option<Termios>,
+}
+
+fn open(path: &Path) -> io::Result<Arc<File>> {
+    use rustix::fs::{Mode, OFlags};
+    // Not the controlling terminal: its interrupts go nowhere. A serial line without a carrier would block.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::open(path, flags, Mode::empty())?;
+    rustix::fs::fcntl_setfl(&fd, rustix::fs::fcntl_getfl(&fd)? - OFlags::NONBLOCK)?;
+    Ok(Arc::new(fd.into()))
 }
 
 impl Console {
@@ -26,15 +36,28 @@ impl Console {
     /// # Errors
     /// What the operating system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        use rustix::fs::{Mode, OFlags};
-        // Not the controlling terminal: its interrupts go nowhere. A serial line without a carrier would block.
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        rustix::fs::fcntl_setfl(&fd, rustix::fs::fcntl_getfl(&fd)? - OFlags::NONBLOCK)?;
-        let mut console = Self { path: path.to_owned(), file: fd.into(), before: None };
-        console.before = tcgetattr(&console.file).ok();
+        let file = open(path)?;
+        let before = tcgetattr(&file).ok();
+        let console = Self { path: path.to_owned(), file: RwLock::new(file), before };
         console.make_raw();
         Ok(console)
+    }
+
+    /// Opens it again. When a session that had it as its terminal ends, as a shell's does, the kernel hangs it up, and
+    /// every open handle is dead.
+    ///
+    /// # Errors
+    /// What the operating system says; the old handle stays.
+    pub fn reopen(&self) -> io::Result<()> {
+        let file = open(&self.path)?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        self.make_raw();
+        Ok(())
+    }
+
+    /// The open handle.
+    pub fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where it is.
@@ -53,20 +76,20 @@ impl Console {
         if let Some(before) = &self.before {
             let mut raw = before.clone();
             raw.make_raw();
-            let _ = tcsetattr(&self.file, OptionalActions::Now, &raw);
+            let _ = tcsetattr(self.file(), OptionalActions::Now, &raw);
         }
     }
 
     /// As it was when it was opened.
     pub fn make_cooked(&self) {
         if let Some(before) = &self.before {
-            let _ = tcsetattr(&self.file, OptionalActions::Now, before);
+            let _ = tcsetattr(self.file(), OptionalActions::Now, before);
         }
     }
 
     /// Columns and lines.
     pub fn size(&self) -> (u16, u16) {
-        match tcgetwinsize(&self.file) {
+        match tcgetwinsize(self.file()) {
             Ok(size) if size.ws_col >= 20 && size.ws_row >= 10 => {
                 (size.ws_col.min(MOST_SIZE.0), size.ws_row.min(MOST_SIZE.1))
             }
@@ -74,20 +97,12 @@ impl Console {
         }
     }
 
-    /// A second handle, for the thread that reads.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn reader(&self) -> io::Result<File> {
-        self.file.try_clone()
-    }
-
     /// Writes everything.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.file).write_all(bytes)
+        (&*self.file()).write_all(bytes)
     }
 }
 
@@ -101,7 +116,7 @@ impl Drop for Console {
 ///
 /// # Errors
 /// What the operating system says, and where the line was hung up.
-pub fn read_for(file: &mut File, patience: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+pub fn read_for(mut file: &File, patience: Duration, buffer: &mut [u8]) -> io::Result<usize> {
     let wait = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
     let mut polled = [PollFd::new(file, PollFlags::IN)];
     match poll(&mut polled, Some(&wait)) {

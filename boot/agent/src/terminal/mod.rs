@@ -49,13 +49,13 @@ impl Consoles {
         for path in paths {
             let opened = Console::open(path).and_then(|console| {
                 let console = Arc::new(console);
-                let reader = console.reader()?;
-                Ok((terminal(&console)?, reader, console))
+                Ok((terminal(&console)?, console))
             });
             match opened {
-                Ok((terminal, reader, console)) => {
+                Ok((terminal, console)) => {
                     let (number, held, on_key) = (shown.len(), Arc::clone(&held), on_key.clone());
-                    std::thread::spawn(move || read_keys(reader, &held, |key| on_key(number, key)));
+                    let read = Arc::clone(&console);
+                    std::thread::spawn(move || read_keys(&read, &held, |key| on_key(number, key)));
                     let size = console.size();
                     let _ = console.write(backend::START.as_bytes());
                     shown.push(Shown { console, terminal, size });
@@ -100,7 +100,9 @@ impl Consoles {
         let _ = console.write(backend::END.as_bytes());
         console.make_cooked();
         let result = to(console.path());
-        console.make_raw();
+        if console.reopen().is_err() {
+            console.make_raw();
+        }
         self.held.store(false, Ordering::Release);
         self.redraw();
         Some(result)
@@ -123,7 +125,7 @@ fn terminal(console: &Arc<Console>) -> std::io::Result<Terminal<ConsoleBackend>>
     Terminal::with_options(ConsoleBackend::new(Arc::clone(console)), TerminalOptions { viewport })
 }
 
-fn read_keys(mut file: std::fs::File, held: &AtomicBool, on_key: impl Fn(Key)) {
+fn read_keys(console: &Console, held: &AtomicBool, on_key: impl Fn(Key)) {
     let (mut decoder, mut keys, mut buffer) = (KeyDecoder::default(), Vec::new(), [0; 256]);
     loop {
         if held.load(Ordering::Acquire) {
@@ -131,11 +133,16 @@ fn read_keys(mut file: std::fs::File, held: &AtomicBool, on_key: impl Fn(Key)) {
             continue;
         }
         let patience = if decoder.is_waiting() { ESCAPE_WAIT } else { READ_WAIT };
-        match console::read_for(&mut file, patience, &mut buffer) {
+        match console::read_for(&console.file(), patience, &mut buffer) {
             Ok(0) => keys.extend(decoder.timeout()),
             Ok(bytes) => buffer[..bytes].iter().for_each(|byte| decoder.push(*byte, &mut keys)),
             // A line that was hung up may come back.
-            Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            Err(_) => {
+                std::thread::sleep(Duration::from_secs(1));
+                if !held.load(Ordering::Acquire) {
+                    let _ = console.reopen();
+                }
+            }
         }
         keys.drain(..).for_each(&on_key);
     }

@@ -37,7 +37,8 @@ pub fn description() -> &'static str {
     if !Path::new(FIRMWARE).exists() {
         return "BIOS";
     }
-    let secure_boot = fs::read("/sys/kernel/boot_params/data").ok().and_then(|bytes| bytes.get(SECURE_BOOT_AT).copied());
+    let secure_boot =
+        fs::read("/sys/kernel/boot_params/data").ok().and_then(|bytes| bytes.get(SECURE_BOOT_AT).copied());
     match secure_boot {
         Some(2) => "UEFI, Secure Boot off",
         Some(3) => "UEFI, Secure Boot on",
