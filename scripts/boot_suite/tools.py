@@ -15,6 +15,17 @@ KEPT = TARGET / "boot-scenarios"
 KERNEL_PACKAGES = {"cloud": "linux-image-cloud-amd64", "full": "linux-image-amd64"}
 
 
+def newest_of(package):
+    """What the package that follows a distribution's newest kernel depends on now."""
+    for attempt in range(2):
+        found = re.search(r"Depends: (linux-image-\S+)", output("apt-cache", "depends", package, check=False))
+        if found:
+            return found[1]
+        if attempt == 0:
+            run("apt-get", "update", "-qq")
+    raise AssertionError(f"{package}: apt knows no such package; look at the host's sources of packages")
+
+
 class Tools:
     def __init__(self, holotype, agent):
         self.holotype, self.agent, self.store = holotype, agent, KEPT / "kernels"
@@ -46,8 +57,7 @@ class Tools:
         noted = KEPT / f"{kind}.version"
         if noted.exists() and (self.store / noted.read_text()).exists():
             return noted.read_text()
-        depends = output("apt-cache", "depends", KERNEL_PACKAGES[kind])
-        name = re.search(r"Depends: (linux-image-\S+)", depends)[1]
+        name = newest_of(KERNEL_PACKAGES[kind])
         version = name.removeprefix("linux-image-")
         if not (self.store / version).exists():
             file = next(KEPT.glob(f"{name}_*.deb"), None)
