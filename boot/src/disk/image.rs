@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 0 | protective MBR, with GRUB's first sector in its code |
 //! | 1–33 | GPT |
-//! | 40–2047 | BIOS boot partition: GRUB's core |
-//! | 2048– | ESP (FAT): loaders, kernel, initramfs, profile, manifest |
+//! | 40– | BIOS boot partition: GRUB's core |
+//! | then, from a whole 256 KiB | ESP (FAT): loaders, kernel, initramfs, profile, manifest |
 //! | then, from a whole MiB | data partition (FAT32), where there is one |
 //! | last 33 | GPT's copy |
 
@@ -24,7 +24,8 @@ use std::path::Path;
 
 /// Where GRUB's core begins.
 pub const CORE_SECTOR: u64 = 40;
-const ESP_SECTOR: u64 = 2048;
+/// Where an ESP may begin: a multiple of what flash is written in, and small beside the medium.
+const ESP_STEP_SECTORS: u64 = 512;
 const MIB_SECTORS: u64 = 2048;
 const TABLE_SECTORS: u64 = 33;
 /// Room that the agent may write to: the machine's key.
@@ -57,24 +58,23 @@ pub struct DiskContent<'a> {
 /// # Errors
 /// Where the sizes make no sense, or the file cannot be written.
 pub fn make_disk(content: &DiskContent<'_>, path: &Path) -> Result<u64> {
-    if content.grub.core.len() as u64 > (ESP_SECTOR - CORE_SECTOR) * SECTOR_BYTES {
-        return Err(BootError::new("GRUB's core", "it is larger than its partition"));
-    }
+    let core_sectors = (content.grub.core.len() as u64).div_ceil(SECTOR_BYTES);
+    let esp_sector = (CORE_SECTOR + core_sectors.max(1)).next_multiple_of(ESP_STEP_SECTORS);
     let esp = fat::make(&FatVolume {
         label: ESP_LABEL,
-        hidden_sectors: ESP_SECTOR,
+        hidden_sectors: esp_sector,
         sectors: None,
         spare_bytes: SPARE_BYTES,
         files: content.files,
     })?;
     let esp_sectors = esp.content.bytes() / SECTOR_BYTES;
-    let mut places = vec![(BIOS_NAME, partition_types::BIOS, CORE_SECTOR, ESP_SECTOR - CORE_SECTOR)];
-    places.push((ESP_NAME, partition_types::EFI, ESP_SECTOR, esp_sectors));
+    let mut places = vec![(BIOS_NAME, partition_types::BIOS, CORE_SECTOR, esp_sector - CORE_SECTOR)];
+    places.push((ESP_NAME, partition_types::EFI, esp_sector, esp_sectors));
     let mut image = Sparse::new(0);
     image.put(CORE_SECTOR * SECTOR_BYTES, content.grub.core.clone());
-    image.put_all(ESP_SECTOR * SECTOR_BYTES, esp.content);
-    let mut sectors = ESP_SECTOR + esp_sectors + TABLE_SECTORS;
-    if let Some((first, length, end)) = data_place(content.data, ESP_SECTOR + esp_sectors)? {
+    image.put_all(esp_sector * SECTOR_BYTES, esp.content);
+    let mut sectors = esp_sector + esp_sectors + TABLE_SECTORS;
+    if let Some((first, length, end)) = data_place(content.data, esp_sector + esp_sectors)? {
         places.push((DATA_NAME, partition_types::BASIC, first, length));
         let files = BTreeMap::new();
         let volume = FatVolume {

@@ -88,10 +88,10 @@ impl Ingredients {
     fn esp_files(&self, product: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         let mut add = |path: &str, bytes: Vec<u8>| files.insert(path.to_owned(), bytes);
-        // shim starts grubx64.efi beside it, which reads /EFI/debian/grub.cfg: Debian built it so.
+        // shim starts grubx64.efi beside it, whatever GRUB that is.
         add("EFI/BOOT/BOOTX64.EFI", self.loaders.read(Loader::Shim)?);
         add("EFI/BOOT/grubx64.efi", self.loaders.read(Loader::GrubSigned)?);
-        add("EFI/debian/grub.cfg", loaders::grub_script(&self.profile).into_bytes());
+        add(loaders::GRUB_SCRIPT, loaders::grub_script(&self.profile).into_bytes());
         add("holotype/vmlinuz", self.image.clone());
         add("holotype/initrd", self.initrd.clone());
         add("holotype/profile.cpio", self.profile_cpio.clone());
