@@ -13,12 +13,14 @@ use super::{BIOS_NAME, DATA_LABEL, DATA_NAME, ESP_LABEL, ESP_NAME};
 use crate::error::{BootError, Result};
 use crate::fat::{self, FatVolume, SECTOR_BYTES};
 use crate::loaders::GrubBios;
+use crate::new_file::{new_file, write_failed};
 use crate::sparse::Sparse;
+use crate::watch::Watch;
 use gpt::disk::LogicalBlockSize;
 use gpt::partition::Partition;
 use gpt::partition_types::{self, Type};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -53,11 +55,16 @@ pub struct DiskContent<'a> {
     pub data: DataPartition,
 }
 
-/// Writes the image to `path`, whatever was there before.
+/// Writes the image to `path`, over what was there before; nothing stays of one that was not made to the end.
 ///
 /// # Errors
 /// Where the sizes make no sense, or the file cannot be written.
 pub fn make_disk(content: &DiskContent<'_>, path: &Path) -> Result<u64> {
+    make_disk_watched(content, path, &())
+}
+
+/// The same, watched by somebody who can stop it.
+pub(crate) fn make_disk_watched(content: &DiskContent<'_>, path: &Path, watch: &dyn Watch) -> Result<u64> {
     let core_sectors = (content.grub.core.len() as u64).div_ceil(SECTOR_BYTES);
     let esp_sector = (CORE_SECTOR + core_sectors.max(1)).next_multiple_of(ESP_STEP_SECTORS);
     let esp = fat::make(&FatVolume {
@@ -92,18 +99,13 @@ pub fn make_disk(content: &DiskContent<'_>, path: &Path) -> Result<u64> {
     sectors = sectors.next_multiple_of(8);
     let mut mbr = protective_mbr(&content.grub.first_sector, sectors);
     mbr[440..444].copy_from_slice(&hash.as_bytes()[..4]);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(|error| BootError::io(path, "make the image", &error))?;
     image.put(sectors * SECTOR_BYTES, Vec::new());
-    image.write_into(&mut file, path)?;
-    write_table(&mut file, &places, hash.as_bytes()).map_err(|error| BootError::new(path.display(), error))?;
-    let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&mbr)).and_then(|()| file.sync_all());
-    written.map_err(|error| BootError::io(path, "write the image", &error))?;
+    new_file(path, watch, |file| {
+        image.write_into(file, path, watch)?;
+        write_table(file, &places, hash.as_bytes()).map_err(|error| BootError::new(path.display(), error))?;
+        let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&mbr));
+        written.map_err(|error| write_failed(path, &error))
+    })?;
     Ok(sectors * SECTOR_BYTES)
 }
 
