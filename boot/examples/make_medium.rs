@@ -1,4 +1,5 @@
-//! Makes a medium with nothing but what it takes: `make_medium STORE KERNEL AGENT usb|iso|uki|netboot TARGET`.
+//! Makes a medium with nothing but what it takes:
+//! `make_medium STORE KERNEL AGENT usb|iso|uki|netboot TARGET [network|local [virtio|pc|all]]`.
 
 use holotype_boot::disk::DataPartition;
 use holotype_boot::initramfs::Modules;
@@ -9,14 +10,16 @@ use holotype_boot::profile::{BootProfile, Style};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [store, kernel, agent, product, target] = arguments.as_slice() else {
-        return Err("make_medium STORE KERNEL AGENT usb|iso|uki|netboot TARGET".into());
+    let [store, kernel, agent, product, target, rest @ ..] = arguments.as_slice() else {
+        return Err("make_medium STORE KERNEL AGENT usb|iso|uki|netboot TARGET [network|local [virtio|pc|all]]".into());
     };
+    let style = if rest.first().is_some_and(|word| word == "local") { Style::Local } else { Style::Network };
+    let modules: ModuleSet = rest.get(1).map_or(Ok(ModuleSet::Pc), |word| word.parse())?;
     let start = std::time::Instant::now();
     let ingredients = Ingredients::make(&MediumOptions {
-        profile: &BootProfile::new("pc-01", Style::Network),
+        profile: &BootProfile::new("pc-01", style),
         kernel: &KernelStore::new(store).get(Some(kernel))?,
-        modules: Modules::Set(ModuleSet::Pc),
+        modules: Modules::Set(modules),
         agent: &std::fs::read(agent)?,
         firmware: None,
         loaders: Loaders::default(),

@@ -28,6 +28,8 @@ pub mod manifest;
 #[cfg(feature = "generate")]
 pub mod medium;
 pub mod modules;
+#[cfg(feature = "generate")]
+mod new_file;
 pub mod profile;
 #[cfg(feature = "generate")]
 mod sparse;
@@ -37,6 +39,8 @@ pub mod testing;
 pub mod uki;
 #[cfg(feature = "generate")]
 pub mod verify;
+#[cfg(feature = "generate")]
+mod watch;
 #[cfg(all(feature = "generate", target_os = "linux"))]
 pub mod write;
 
@@ -44,3 +48,5 @@ pub mod write;
 pub use error::{BootError, Result};
 #[cfg(feature = "generate")]
 pub use sparse::Sparse;
+#[cfg(feature = "generate")]
+pub use watch::Watch;

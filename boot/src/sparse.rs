@@ -1,8 +1,10 @@
 //! Content of a medium: large, mostly empty, and made in memory.
 
-use crate::error::{BootError, Result};
+use crate::error::Result;
+use crate::new_file::{write_all, write_failed};
+use crate::watch::Watch;
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 /// Bytes of a medium. What no piece covers is zero.
@@ -60,14 +62,13 @@ impl Sparse {
         bytes
     }
 
-    /// Writes it into an empty file; zeros become holes.
-    pub(crate) fn write_into(&self, file: &mut File, path: &Path) -> Result<()> {
-        let failed = |error: std::io::Error| {
-            BootError::io(path, "write the image", &error).advise("is there room for it on that disk?")
-        };
+    /// Writes it into an empty file that is to be `path`; zeros become holes.
+    pub(crate) fn write_into(&self, file: &mut File, path: &Path, watch: &dyn Watch) -> Result<()> {
+        let failed = |error: std::io::Error| write_failed(path, &error);
         file.set_len(self.bytes).map_err(failed)?;
         for (at, piece) in self.pieces() {
-            file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(piece)).map_err(failed)?;
+            file.seek(SeekFrom::Start(at)).map_err(failed)?;
+            write_all(file, piece, path, watch)?;
         }
         Ok(())
     }

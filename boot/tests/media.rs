@@ -3,9 +3,10 @@
 
 #![cfg(all(feature = "generate", target_os = "linux"))]
 
+use holotype_boot::Watch;
 use holotype_boot::disk::DataPartition;
 use holotype_boot::initramfs::Modules;
-use holotype_boot::kernel::{KernelStore, ModuleSet, import};
+use holotype_boot::kernel::{KernelStore, ModuleSet, import, import_watched};
 use holotype_boot::loaders::Loaders;
 use holotype_boot::medium::{
     Ingredients, MachineAddress, MediumOptions, Netboot, write_iso, write_netboot, write_uki, write_usb,
@@ -16,6 +17,7 @@ use holotype_boot::verify::verify;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Made {
     folder: tempfile::TempDir,
@@ -110,6 +112,42 @@ fn what_is_no_kernel_or_agent_is_refused() {
     assert!(missing.contains("install the package grub-pc-bin"), "{missing}");
 }
 
+/// Lets work go on until it was asked so often.
+struct StopsAfter(AtomicUsize);
+
+impl Watch for StopsAfter {
+    fn is_cancelled(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+    }
+}
+
+#[test]
+fn an_import_that_is_stopped_anywhere_leaves_nothing_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let (unpacked, stored) = (folder.path().join("kernel"), folder.path().join("store"));
+    kernel_folder(&unpacked);
+    let store = KernelStore::new(&stored);
+    let names =
+        || -> Vec<_> { fs::read_dir(&stored).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect() };
+    let mut stops = 0;
+    while let Err(error) = import_watched(&store, &unpacked, &StopsAfter(stops.into())) {
+        assert!(error.to_string().contains("stopped; nothing was kept"), "{error}");
+        assert!(names().is_empty(), "{:?}", names());
+        stops += 1;
+    }
+    assert!(stops > 8, "{stops}");
+    assert_eq!(names(), ["6.9.0-test"]);
+    // One that is there stays, also where it would have been replaced.
+    let before = store.get(None).unwrap().image().unwrap();
+    fs::write(unpacked.join("boot/vmlinuz-6.9.0-test"), "another").unwrap();
+    for stops in 0..stops {
+        import_watched(&store, &unpacked, &StopsAfter(stops.into())).unwrap_err();
+        assert_eq!((store.get(None).unwrap().image().unwrap(), names().len()), (before.clone(), 1));
+    }
+    import(&store, &unpacked).unwrap();
+    assert_eq!((store.get(None).unwrap().image().unwrap(), names().len()), (b"another".to_vec(), 1));
+}
+
 #[test]
 fn the_disk_image_pleases_everybody() {
     let Some(made) = made(&profile()) else { return };
@@ -197,7 +235,7 @@ fn expiry_and_damage_are_found() {
         (in_kernel, "holotype/vmlinuz: it was changed"),
         (find(b"\"name\": \"pc-01\"") + 9, "altered"),
         (find(b"holotype-medium") + 3, "holotype/manifest"),
-        ((2048 * 512) + 11, "FAT volume"),
+        (find(b"HOLOTYPE") - 3 + 11, "FAT volume"),
     ] {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;

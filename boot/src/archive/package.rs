@@ -10,18 +10,36 @@ use std::path::Path;
 /// Most entries of a package.
 const MOST_ENTRIES: usize = 200_000;
 
-/// Goes through the plain files of a package, each by its path without `./` before it.
+struct Counted<'a> {
+    file: File,
+    read: &'a dyn Fn(u64),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.file.read(buffer)?;
+        (self.read)(bytes as u64);
+        Ok(bytes)
+    }
+}
+
+/// Goes through the plain files of a package, each by its path without `./` before it; `read` is told how many more
+/// bytes of the package itself were read.
 ///
 /// # Errors
 /// Where it is no package or damaged, or `take` fails.
-pub fn read_package(path: &Path, take: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
+pub fn read_package(
+    path: &Path,
+    read: &dyn Fn(u64),
+    take: &mut dyn FnMut(&str, &mut dyn Read) -> Result<()>,
+) -> Result<()> {
     let failed = |error: io::Error| {
         BootError::new(path.display(), format_args!("could not read the package: {error}"))
             .advise("get it anew, as with: apt-get download linux-image-amd64")
     };
     let file = File::open(path).map_err(|error| BootError::io(path, "open the package", &error))?;
     let is_data = |name: &str| name == "data.tar" || name.starts_with("data.tar.");
-    let Some((name, member)) = find_member(BufReader::new(file), is_data).map_err(failed)? else {
+    let Some((name, member)) = find_member(BufReader::new(Counted { file, read }), is_data).map_err(failed)? else {
         return Err(BootError::new(path.display(), "the package holds no data.tar").advise("give a .deb"));
     };
     let (inner, reader) = decompressor(&name, member).map_err(failed)?;

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 0 | protective MBR, with GRUB's first sector in its code |
 //! | 1–33 | GPT |
-//! | 40–2047 | BIOS boot partition: GRUB's core |
-//! | 2048– | ESP (FAT): loaders, kernel, initramfs, profile, manifest |
+//! | 40– | BIOS boot partition: GRUB's core |
+//! | then, from a whole 256 KiB | ESP (FAT): loaders, kernel, initramfs, profile, manifest |
 //! | then, from a whole MiB | data partition (FAT32), where there is one |
 //! | last 33 | GPT's copy |
 
@@ -13,18 +13,21 @@ use super::{BIOS_NAME, DATA_LABEL, DATA_NAME, ESP_LABEL, ESP_NAME};
 use crate::error::{BootError, Result};
 use crate::fat::{self, FatVolume, SECTOR_BYTES};
 use crate::loaders::GrubBios;
+use crate::new_file::{new_file, write_failed};
 use crate::sparse::Sparse;
+use crate::watch::Watch;
 use gpt::disk::LogicalBlockSize;
 use gpt::partition::Partition;
 use gpt::partition_types::{self, Type};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Where GRUB's core begins.
 pub const CORE_SECTOR: u64 = 40;
-const ESP_SECTOR: u64 = 2048;
+/// Where an ESP may begin: a multiple of what flash is written in, and small beside the medium.
+const ESP_STEP_SECTORS: u64 = 512;
 const MIB_SECTORS: u64 = 2048;
 const TABLE_SECTORS: u64 = 33;
 /// Room that the agent may write to: the machine's key.
@@ -52,29 +55,33 @@ pub struct DiskContent<'a> {
     pub data: DataPartition,
 }
 
-/// Writes the image to `path`, whatever was there before.
+/// Writes the image to `path`, over what was there before; nothing stays of one that was not made to the end.
 ///
 /// # Errors
 /// Where the sizes make no sense, or the file cannot be written.
 pub fn make_disk(content: &DiskContent<'_>, path: &Path) -> Result<u64> {
-    if content.grub.core.len() as u64 > (ESP_SECTOR - CORE_SECTOR) * SECTOR_BYTES {
-        return Err(BootError::new("GRUB's core", "it is larger than its partition"));
-    }
+    make_disk_watched(content, path, &())
+}
+
+/// The same, watched by somebody who can stop it.
+pub(crate) fn make_disk_watched(content: &DiskContent<'_>, path: &Path, watch: &dyn Watch) -> Result<u64> {
+    let core_sectors = (content.grub.core.len() as u64).div_ceil(SECTOR_BYTES);
+    let esp_sector = (CORE_SECTOR + core_sectors.max(1)).next_multiple_of(ESP_STEP_SECTORS);
     let esp = fat::make(&FatVolume {
         label: ESP_LABEL,
-        hidden_sectors: ESP_SECTOR,
+        hidden_sectors: esp_sector,
         sectors: None,
         spare_bytes: SPARE_BYTES,
         files: content.files,
     })?;
     let esp_sectors = esp.content.bytes() / SECTOR_BYTES;
-    let mut places = vec![(BIOS_NAME, partition_types::BIOS, CORE_SECTOR, ESP_SECTOR - CORE_SECTOR)];
-    places.push((ESP_NAME, partition_types::EFI, ESP_SECTOR, esp_sectors));
+    let mut places = vec![(BIOS_NAME, partition_types::BIOS, CORE_SECTOR, esp_sector - CORE_SECTOR)];
+    places.push((ESP_NAME, partition_types::EFI, esp_sector, esp_sectors));
     let mut image = Sparse::new(0);
     image.put(CORE_SECTOR * SECTOR_BYTES, content.grub.core.clone());
-    image.put_all(ESP_SECTOR * SECTOR_BYTES, esp.content);
-    let mut sectors = ESP_SECTOR + esp_sectors + TABLE_SECTORS;
-    if let Some((first, length, end)) = data_place(content.data, ESP_SECTOR + esp_sectors)? {
+    image.put_all(esp_sector * SECTOR_BYTES, esp.content);
+    let mut sectors = esp_sector + esp_sectors + TABLE_SECTORS;
+    if let Some((first, length, end)) = data_place(content.data, esp_sector + esp_sectors)? {
         places.push((DATA_NAME, partition_types::BASIC, first, length));
         let files = BTreeMap::new();
         let volume = FatVolume {
@@ -92,18 +99,13 @@ pub fn make_disk(content: &DiskContent<'_>, path: &Path) -> Result<u64> {
     sectors = sectors.next_multiple_of(8);
     let mut mbr = protective_mbr(&content.grub.first_sector, sectors);
     mbr[440..444].copy_from_slice(&hash.as_bytes()[..4]);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(|error| BootError::io(path, "make the image", &error))?;
     image.put(sectors * SECTOR_BYTES, Vec::new());
-    image.write_into(&mut file, path)?;
-    write_table(&mut file, &places, hash.as_bytes()).map_err(|error| BootError::new(path.display(), error))?;
-    let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&mbr)).and_then(|()| file.sync_all());
-    written.map_err(|error| BootError::io(path, "write the image", &error))?;
+    new_file(path, watch, |file| {
+        image.write_into(file, path, watch)?;
+        write_table(file, &places, hash.as_bytes()).map_err(|error| BootError::new(path.display(), error))?;
+        let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&mbr));
+        written.map_err(|error| write_failed(path, &error))
+    })?;
     Ok(sectors * SECTOR_BYTES)
 }
 

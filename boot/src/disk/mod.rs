@@ -3,6 +3,7 @@
 mod image;
 mod table;
 
+pub(crate) use image::make_disk_watched;
 pub use image::{CORE_SECTOR, DataPartition, DiskContent, make_disk};
 pub use table::{FoundPartition, TableFinding, read_table};
 

@@ -6,6 +6,7 @@ use super::source::{KernelFile, read_source};
 use super::store::{self, Kernel, KernelStore, StoredKernel};
 use crate::error::{BootError, Result};
 use crate::modules::{Module, ModuleIndex};
+use crate::watch::Watch;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,9 +35,17 @@ struct Found {
 /// # Errors
 /// Where there is no kernel with its modules in it, or the store cannot be written.
 pub fn import(store: &KernelStore, source: &Path) -> Result<Vec<Kernel>> {
+    import_watched(store, source, &())
+}
+
+/// The same, watched by somebody who can stop it; what was there before stays until a kernel is complete.
+///
+/// # Errors
+/// As [`import`], and where it was stopped.
+pub fn import_watched(store: &KernelStore, source: &Path, watch: &dyn Watch) -> Result<Vec<Kernel>> {
     let mut kernels: BTreeMap<String, Read> = BTreeMap::new();
     let mut count = 0;
-    read_source(source, &sets::is_candidate, &mut |file| {
+    read_source(source, &sets::is_candidate, watch, &mut |file| {
         let (KernelFile::Image { version, .. }
         | KernelFile::Module { version, .. }
         | KernelFile::Builtin { version, .. }) = &file;
@@ -63,7 +72,7 @@ pub fn import(store: &KernelStore, source: &Path) -> Result<Vec<Kernel>> {
         return Err(BootError::new(source.display(), why)
             .advise("give a linux-image-VERSION .deb; linux-image-amd64 itself only names one"));
     }
-    kernels.into_iter().map(|(version, kernel)| kernel.keep(store, &version)).collect()
+    kernels.into_iter().map(|(version, kernel)| kernel.keep(store, &version, watch)).collect()
 }
 
 fn name_of_path(path: &str) -> Option<String> {
@@ -116,7 +125,7 @@ impl Read {
         index
     }
 
-    fn keep(self, store: &KernelStore, version: &str) -> Result<Kernel> {
+    fn keep(self, store: &KernelStore, version: &str, watch: &dyn Watch) -> Result<Kernel> {
         let index = self.index(version);
         let members = |set: ModuleSet| {
             let roots = self.found.iter().filter(move |(name, found)| set.holds(&found.path, name));
@@ -145,7 +154,7 @@ impl Read {
             .filter(|(name, found)| all.contains(*name) && !found.info.firmware.is_empty())
             .map(|(name, found)| (name.clone(), found.info.firmware.clone()))
             .collect();
-        store.put(&StoredKernel {
+        let kernel = StoredKernel {
             version: version.to_owned(),
             image: self.image.unwrap_or_default(),
             index: store::part(&index, all),
@@ -153,6 +162,7 @@ impl Read {
             modules,
             firmware,
             builtin: self.builtin,
-        })
+        };
+        store.put(&kernel, watch)
     }
 }

@@ -7,10 +7,12 @@
 
 mod import;
 mod modinfo;
+mod needs;
 mod sets;
 mod source;
 mod store;
 
-pub use import::import;
+pub use import::{import, import_watched};
+pub use needs::Lacks;
 pub use sets::ModuleSet;
 pub use store::{Kernel, KernelStore, StoredKernel};

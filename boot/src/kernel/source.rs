@@ -2,10 +2,12 @@
 
 use crate::archive::{decompressor, read_package};
 use crate::error::{BootError, Result};
+use crate::watch::{self, Watch};
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+const READING: &str = "reading";
 /// Most bytes of a kernel or a module.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
@@ -40,12 +42,18 @@ pub enum KernelFile<'a> {
 pub fn read_source(
     source: &Path,
     wanted: &dyn Fn(&str) -> bool,
+    watch: &dyn Watch,
     take: &mut dyn FnMut(KernelFile<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut take = |name: &str, reader: &mut dyn Read| take_file(name, reader, wanted, take);
+    let mut take = |name: &str, reader: &mut dyn Read| {
+        watch::check(watch, source.display())?;
+        take_file(name, reader, wanted, take)
+    };
     if !source.is_dir() {
-        return read_package(source, &mut take);
+        watch.stage(READING, fs::metadata(source).ok().map(|found| found.len()));
+        return read_package(source, &|bytes| watch.advanced(bytes), &mut take);
     }
+    watch.stage(READING, None);
     let mut files = Vec::new();
     for below in ["boot", "lib/modules", "usr/lib/modules"] {
         // /lib is often a link to /usr/lib.
@@ -59,7 +67,10 @@ pub fn read_source(
         let Some(name) = file.strip_prefix(source).ok().and_then(Path::to_str) else { continue };
         let read = |error| BootError::io(&file, "read it", &error);
         if parse(name).is_some() {
-            take(name, &mut BufReader::new(File::open(&file).map_err(read)?))?;
+            let open = File::open(&file).map_err(read)?;
+            let bytes = open.metadata().map_or(0, |found| found.len());
+            take(name, &mut BufReader::new(open))?;
+            watch.advanced(bytes);
         }
     }
     Ok(())

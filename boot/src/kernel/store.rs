@@ -10,14 +10,17 @@
 //! | `set-virtio.cpio.zst` … | the set's part of an initramfs, ready to be put on media |
 //! | `ko/NAME.zst` | each module, for media pruned to one PC |
 
+use super::needs::{self, Lacks};
 use super::sets::{self, ModuleSet};
 use crate::archive::cpio::Archive;
 use crate::error::{BootError, Result};
 use crate::modules::{INDEX_PATH, MAX_INDEX_BYTES, ModuleIndex};
+use crate::new_file::write_failed;
+use crate::watch::Watch;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// How hard module sets are compressed. They are so once a kernel, not once a medium; the largest takes a while.
@@ -89,6 +92,23 @@ fn lines<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<u8> {
     names.into_iter().flat_map(|name| [name.as_bytes(), b"\n"]).flatten().copied().collect()
 }
 
+fn stopped(watch: &dyn Watch) -> io::Result<()> {
+    if watch.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+}
+
+/// Compresses in steps, so that progress is seen and the work can be stopped.
+fn compress(bytes: &[u8], level: i32, watch: &dyn Watch) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), level)?;
+    encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
+    encoder.include_contentsize(true)?;
+    for step in bytes.chunks(256 << 10) {
+        stopped(watch)?;
+        encoder.write_all(step)?;
+        watch.advanced(step.len() as u64);
+    }
+    encoder.finish()
+}
+
 impl KernelStore {
     /// The store in `folder`, which is made when a kernel is put in.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -139,25 +159,35 @@ impl KernelStore {
     }
 
     /// Writes a kernel into a folder beside and puts that in its place at the end.
-    pub(super) fn put(&self, kernel: &StoredKernel) -> Result<Kernel> {
+    pub(super) fn put(&self, kernel: &StoredKernel, watch: &dyn Watch) -> Result<Kernel> {
         if !is_version(&kernel.version) {
             return Err(BootError::new(format_args!("kernel {:?}", kernel.version), "that is no version"));
         }
-        let failed = |error: std::io::Error| BootError::io(&self.folder, "write the kernel", &error);
+        let failed = |error: io::Error| match watch.is_cancelled() {
+            true => BootError::new(format_args!("kernel {}", kernel.version), "stopped; nothing was kept of it"),
+            false => write_failed(&self.folder, &error),
+        };
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let beside = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).map_err(failed)?;
-        kernel.write(beside.path()).map_err(failed)?;
+        let new = beside.path().join("new");
+        fs::create_dir(&new).map_err(failed)?;
+        kernel.write(&new, watch).map_err(failed)?;
         let folder = self.folder.join(&kernel.version);
+        // One that is there goes aside in a piece, and is removed with the folder beside: never half of one is found.
         if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(failed)?;
+            fs::rename(&folder, beside.path().join("old")).map_err(failed)?;
         }
-        fs::rename(beside.keep(), &folder).map_err(failed)?;
+        fs::rename(&new, &folder).map_err(failed)?;
         Ok(Kernel { folder, version: kernel.version.clone() })
     }
 }
 
 impl StoredKernel {
-    fn write(&self, folder: &Path) -> std::io::Result<()> {
+    fn write(&self, folder: &Path, watch: &dyn Watch) -> io::Result<()> {
+        let bytes_of = |names: &BTreeSet<String>| {
+            names.iter().filter_map(|name| self.modules.get(name)).map(|bytes| bytes.len() as u64).sum::<u64>()
+        };
+        watch.stage("compressing", Some(self.sets.values().map(bytes_of).sum()));
         fs::create_dir(folder.join("ko"))?;
         fs::write(folder.join("vmlinuz"), &self.image)?;
         fs::write(folder.join("modules"), self.index.to_text())?;
@@ -169,13 +199,14 @@ impl StoredKernel {
             .collect();
         fs::write(folder.join("firmware"), lines(&firmware))?;
         self.modules.par_iter().try_for_each(|(name, bytes)| {
+            stopped(watch)?;
             fs::write(folder.join("ko").join(format!("{name}.zst")), zstd::bulk::compress(bytes, 3)?)
         })?;
         SET_LEVELS.par_iter().rev().try_for_each(|(set, level)| {
             let names = &self.sets[set];
             fs::write(folder.join(format!("set-{set}")), lines(names))?;
             let archive = archive(&self.index, &self.modules, names);
-            fs::write(folder.join(format!("set-{set}.cpio.zst")), zstd::bulk::compress(&archive, *level)?)
+            fs::write(folder.join(format!("set-{set}.cpio.zst")), compress(&archive, *level, watch)?)
         })
     }
 }
@@ -219,6 +250,16 @@ impl Kernel {
     /// Where it cannot be read.
     pub fn modules_in(&self, set: ModuleSet) -> Result<usize> {
         Ok(self.read(&format!("set-{set}"))?.iter().filter(|&&byte| byte == b'\n').count())
+    }
+
+    /// What a medium with this set would lack of drivers, where it is one that `has_network`.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn lacks(&self, set: ModuleSet, has_network: bool) -> Result<Lacks> {
+        let names = [self.read(&format!("set-{set}"))?, self.read("builtin")?].concat();
+        let present = String::from_utf8_lossy(&names).lines().map(str::to_owned).collect();
+        Ok(needs::lacks(set, has_network, &present))
     }
 
     /// A set's part of an initramfs, compressed.

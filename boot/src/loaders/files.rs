@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Loader {
     /// First stage for UEFI, signed by Microsoft's key for others.
     Shim,
-    /// GRUB for disks and CDs, signed by the distribution.
+    /// GRUB for CDs, and disks, signed by the distribution. It reads `/boot/grub/grub.cfg` of what it came from, and is
+    /// smaller than the one for installed systems: it lacks LVM, RAID and encryption.
     GrubSigned,
     /// GRUB for network boot, signed by the distribution.
     GrubNetSigned,
@@ -33,7 +34,7 @@ impl Loader {
     fn place(self) -> (&'static str, &'static str) {
         match self {
             Self::Shim => ("usr/lib/shim/shimx64.efi.signed", "shim-signed"),
-            Self::GrubSigned => ("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "grub-efi-amd64-signed"),
+            Self::GrubSigned => ("usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed", "grub-efi-amd64-signed"),
             Self::GrubNetSigned => ("usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", "grub-efi-amd64-signed"),
             Self::GrubBoot => ("usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
             Self::UkiStub => ("usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-boot-efi"),

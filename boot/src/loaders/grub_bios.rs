@@ -47,7 +47,7 @@ pub struct GrubBios {
 }
 
 /// GRUB for a disk whose BIOS boot partition begins at `core_sector`, and that reads its script from
-/// `EFI/debian/grub.cfg` in the second partition. The core is made by GRUB's own `grub-mkimage`: it compresses and links
+/// [`GRUB_SCRIPT`](super::GRUB_SCRIPT) in the second partition. The core is made by GRUB's own `grub-mkimage`: it compresses and links
 /// GRUB's modules, for any PC alike.
 ///
 /// # Errors
@@ -79,7 +79,7 @@ fn make_core(loaders: &Loaders) -> Result<Vec<u8>> {
         tempfile::tempdir().map_err(|error| BootError::io(Path::new("a temporary folder"), "make it", &error))?;
     let target = temporary.path().join("core.img");
     let output = Command::new(&tool)
-        .args(["-O", "i386-pc", "-p", "(,gpt2)/EFI/debian", "-d"])
+        .args(["-O", "i386-pc", "-p", "(,gpt2)/boot/grub", "-d"])
         .arg(&folder)
         .arg("-o")
         .arg(&target)

@@ -6,4 +6,4 @@ mod scripts;
 
 pub use files::{Loader, Loaders};
 pub use grub_bios::{GrubBios, grub_bios};
-pub use scripts::{command_line, grub_script, isolinux_script};
+pub use scripts::{GRUB_SCRIPT, command_line, grub_script, isolinux_script};

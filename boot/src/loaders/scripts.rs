@@ -5,6 +5,9 @@ use crate::profile::{BootProfile, Console};
 /// Folder of kernel, initramfs and profile on a medium.
 pub const FOLDER: &str = "holotype";
 
+/// Where GRUB's script is: Debian's signed GRUB for CDs was built to look there.
+pub const GRUB_SCRIPT: &str = "boot/grub/grub.cfg";
+
 /// The kernel's command line for a profile.
 pub fn command_line(profile: &BootProfile) -> String {
     profile.kernel_command_line()

@@ -2,12 +2,12 @@
 
 use super::Ingredients;
 use crate::disk::ESP_LABEL;
-use crate::error::{BootError, Result};
+use crate::error::Result;
 use crate::fat::{self, FatVolume};
 use crate::iso::{IsoContent, make_iso};
 use crate::loaders::{Loader, isolinux_script};
+use crate::new_file::new_file;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 /// Writes it to `path` and gives its length in bytes.
@@ -35,8 +35,7 @@ pub fn write_iso(ingredients: &Ingredients, path: &Path) -> Result<u64> {
         esp,
         esp_files: &esp_files,
     })?;
-    let mut file = File::create(path).map_err(|error| BootError::io(path, "make the image", &error))?;
-    image.write_into(&mut file, path)?;
-    file.sync_all().map_err(|error| BootError::io(path, "write the image", &error))?;
+    let watch = ingredients.watch();
+    new_file(path, watch, |file| image.write_into(file, path, watch))?;
     Ok(image.bytes())
 }

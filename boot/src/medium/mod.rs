@@ -19,9 +19,11 @@ use crate::initramfs::{Initramfs, Modules, profile_archive};
 use crate::kernel::Kernel;
 use crate::loaders::{self, Loader, Loaders};
 use crate::manifest::{MANIFEST_PATH, Manifest};
-use crate::profile::BootProfile;
+use crate::new_file::{new_file, write_all};
+use crate::profile::{BootProfile, Style};
+use crate::watch::Watch;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a medium is made of.
 pub struct MediumOptions<'a> {
@@ -51,7 +53,10 @@ pub struct Ingredients {
     pub profile_cpio: Vec<u8>,
     /// The profile.
     pub profile: BootProfile,
+    /// Kinds of devices of common PCs that the kernel has no driver for, each with its drivers.
+    pub lacking: Vec<String>,
     loaders: Loaders,
+    watch: Option<Box<dyn Watch + Send>>,
 }
 
 impl Ingredients {
@@ -68,7 +73,9 @@ impl Ingredients {
             busybox: busybox.as_deref(),
             firmware: options.firmware.as_deref(),
         };
+        let lacking = lacking(options)?;
         Ok(Self {
+            lacking,
             // The profile first: what makes no sense is told before anything is compressed.
             profile_cpio: profile_archive(options.profile)?,
             image: options.kernel.image()?,
@@ -76,7 +83,22 @@ impl Ingredients {
             initrd: initramfs.make()?,
             profile: options.profile.clone(),
             loaders: options.loaders.clone(),
+            watch: None,
         })
+    }
+
+    /// The same, with somebody who watches media being written and can stop that.
+    #[must_use]
+    pub fn watched_by(mut self, watch: impl Watch + Send + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    fn watch(&self) -> &dyn Watch {
+        match &self.watch {
+            Some(watch) => &**watch,
+            None => &(),
+        }
     }
 
     /// The kernel's command line.
@@ -88,10 +110,10 @@ impl Ingredients {
     fn esp_files(&self, product: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         let mut add = |path: &str, bytes: Vec<u8>| files.insert(path.to_owned(), bytes);
-        // shim starts grubx64.efi beside it, which reads /EFI/debian/grub.cfg: Debian built it so.
+        // shim starts grubx64.efi beside it, whatever GRUB that is.
         add("EFI/BOOT/BOOTX64.EFI", self.loaders.read(Loader::Shim)?);
         add("EFI/BOOT/grubx64.efi", self.loaders.read(Loader::GrubSigned)?);
-        add("EFI/debian/grub.cfg", loaders::grub_script(&self.profile).into_bytes());
+        add(loaders::GRUB_SCRIPT, loaders::grub_script(&self.profile).into_bytes());
         add("holotype/vmlinuz", self.image.clone());
         add("holotype/initrd", self.initrd.clone());
         add("holotype/profile.cpio", self.profile_cpio.clone());
@@ -101,18 +123,19 @@ impl Ingredients {
     }
 }
 
-/// Writes a file anew; half of one never stays under its name.
-fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error: std::io::Error| BootError::io(path, "write it", &error).advise("is there room on that disk?");
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    std::fs::create_dir_all(above).map_err(failed)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(above).map_err(failed)?;
-    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(failed)?;
+/// Drivers that a set usually has and this kernel has not.
+fn lacking(options: &MediumOptions<'_>) -> Result<Vec<String>> {
+    let Modules::Set(set) = options.modules else { return Ok(Vec::new()) };
+    let lacks = options.kernel.lacks(set, options.profile.style == Style::Network)?;
+    if lacks.essential.is_empty() {
+        return Ok(lacks.usual);
     }
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let why = format!("it has no driver for {}", lacks.essential.join(", nor for "));
+    Err(BootError::new(format_args!("kernel {}, modules {set}", options.kernel.version()), why)
+        .advise("take in a kernel that has them, as the distribution's, or choose another with --kernel"))
+}
+
+/// Writes a file anew; half of one never stays under its name.
+fn write_file(path: &Path, bytes: &[u8], watch: &dyn Watch) -> Result<()> {
+    new_file(path, watch, |file| write_all(file, bytes, path, watch))
 }

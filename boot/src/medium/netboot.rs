@@ -126,7 +126,7 @@ pub fn write_netboot(ingredients: &Ingredients, netboot: &Netboot, folder: &Path
     let manifest = manifest.to_bytes()?;
     files.insert(MANIFEST_PATH.into(), manifest);
     for (path, bytes) in &files {
-        write_file(&folder.join(path), bytes)?;
+        write_file(&folder.join(path), bytes, ingredients.watch())?;
     }
     Ok(files.values().map(|bytes| bytes.len() as u64).sum())
 }

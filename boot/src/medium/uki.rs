@@ -32,6 +32,6 @@ impl Ingredients {
 /// Where systemd's stub is missing, or the file cannot be written.
 pub fn write_uki(ingredients: &Ingredients, path: &Path) -> Result<u64> {
     let image = ingredients.uki()?;
-    write_file(path, &image)?;
+    write_file(path, &image, ingredients.watch())?;
     Ok(image.len() as u64)
 }

@@ -1,7 +1,7 @@
 //! The image for a stick or a disk: BIOS and UEFI, Secure Boot.
 
 use super::Ingredients;
-use crate::disk::{DataPartition, DiskContent, make_disk};
+use crate::disk::{DataPartition, DiskContent, make_disk_watched};
 use crate::error::Result;
 use crate::loaders::grub_bios;
 use std::path::Path;
@@ -13,5 +13,5 @@ use std::path::Path;
 pub fn write_usb(ingredients: &Ingredients, data: DataPartition, path: &Path) -> Result<u64> {
     let grub = grub_bios(&ingredients.loaders, crate::disk::CORE_SECTOR)?;
     let files = ingredients.esp_files("usb")?;
-    make_disk(&DiskContent { files: &files, grub: &grub, data }, path)
+    make_disk_watched(&DiskContent { files: &files, grub: &grub, data }, path, ingredients.watch())
 }

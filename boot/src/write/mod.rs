@@ -62,10 +62,7 @@ impl WritePlan {
         if let Some(use_) = facts.in_use.first() {
             return refused(format!("it is in use: {use_}"), "unmount it first, or take another");
         }
-        if device_bytes < medium_bytes {
-            let why = format!("it has {device_bytes} bytes, and the medium needs {medium_bytes}");
-            return refused(why, "take a larger one, or make the medium without a data partition");
-        }
+        check_size(device, device_bytes, medium_bytes)?;
         let mut concerns = Vec::new();
         if !facts.removable {
             concerns.push("it cannot be pulled out: it may be a disk of this computer".to_owned());
@@ -87,5 +84,38 @@ impl WritePlan {
             partitions: facts.partitions,
             concerns,
         })
+    }
+}
+
+fn check_size(device: &Path, device_bytes: u64, medium_bytes: u64) -> Result<()> {
+    if device_bytes >= medium_bytes {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let why = format!(
+        "it is too small: it has {device_bytes} bytes ({} MiB), and the image needs {medium_bytes} ({} MiB)",
+        device_bytes >> 20,
+        mib(medium_bytes)
+    );
+    Err(BootError::new(device.display(), why).advise(format_args!(
+        "take a larger one, or make the image for it: holotype boot create usb with --size {device_bytes}, or without a \
+         data partition"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_small_is_told_with_both_sizes() {
+        let device = Path::new("/dev/sdz");
+        assert!(check_size(device, 1000, 1000).is_ok());
+        let told = check_size(device, 16_008_609_791, 16_008_609_792).unwrap_err().to_string();
+        for expected in
+            ["/dev/sdz: it is too small", "16008609791 bytes (15266 MiB)", "16008609792 (15267 MiB)", "--size"]
+        {
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }

@@ -151,6 +151,73 @@ fn tasks_are_told_by_options() {
     assert!(!desk.path("b.img").exists());
 }
 
+/// Names in a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_and_says_so() {
+    let Some(desk) = Desk::new() else { return };
+    fs::create_dir(desk.path("full")).unwrap();
+    // A filesystem of 2 MiB that is only there for the program: a mount namespace of its own.
+    let inside = |script: &str, arguments: &[&str]| {
+        let program = desk.command(arguments);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c"]);
+        command.arg(format!("mount -t tmpfs -o size=2m none full && {script}")).arg(PROGRAM).args(program.get_args());
+        command.current_dir(desk.folder.path()).stdin(Stdio::null());
+        for (name, value) in program.get_envs() {
+            value.map(|value| command.env(name, value));
+        }
+        command.output().unwrap()
+    };
+    if !inside("true", &[]).status.success() {
+        eprintln!("skipped: no mount namespace");
+        return;
+    }
+    for product in ["usb", "iso", "uki"] {
+        let output =
+            inside("\"$0\" \"$@\"; code=$?; ls -A full; exit $code", &["create", product, "full/a", "--name", "pc"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{product}: {said}");
+        assert!(said.contains("full/a: there is no room for it on that disk"), "{product}: {said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{product} left something");
+    }
+}
+
+#[test]
+fn taking_a_kernel_in_can_be_stopped() {
+    let Some(desk) = Desk::new() else { return };
+    let before = names(&desk.path("kernels"));
+    let pipe = desk.path("linux.deb");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let child = desk.command(&["kernel", "add", pipe.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+    // Opens when the program does: then signals are caught already.
+    let mut package = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let _ = package.write_all(b"!<arch>\n");
+    drop(package);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("cancelled"), "{said}");
+    assert_eq!(names(&desk.path("kernels")), before);
+}
+
+#[test]
+fn lacking_drivers_are_told() {
+    let Some(desk) = Desk::new() else { return };
+    let output = desk.output(&["create", "usb", "pc.img", "--name", "pc"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("has no driver for SATA disks (ahci), NVMe disks (nvme)"), "{said}");
+    let said = desk.ends_with(1, &["create", "usb", "virtio.img", "--name", "pc", "--modules", "virtio"]);
+    assert!(said.contains("no driver for devices of virtual machines (virtio_pci), nor for disks"), "{said}");
+    assert!(said.contains("(virtio_net)") && said.contains("--kernel"), "{said}");
+    assert!(!desk.path("virtio.img").exists());
+}
+
 #[test]
 fn what_is_missing_is_told_before_anything_is_asked() {
     let Some(desk) = Desk::new() else { return };
@@ -209,7 +276,9 @@ fn a_stick_is_written_only_when_it_is_meant() {
     child.stdin.take().unwrap().write_all(b"yes\n").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let any = |medium, device| desk.ends_with(1, &["write", medium, device, "--yes", "--any-disk"]);
-    assert!(any("a.img", &small.0).contains("the medium needs"));
+    let told = any("a.img", &small.0);
+    let sizes = [bytes - 4096, bytes].map(|bytes| bytes.to_string());
+    assert!(told.contains("it is too small") && sizes.iter().all(|size| told.contains(size)), "{told}");
     assert!(any("agent", &stick.0).contains("no Holotype medium"));
     assert!(any("a.img", "small").contains("it is no disk"));
     let mut altered = fs::read(desk.path("a.img")).unwrap();

@@ -16,6 +16,7 @@ pub mod modules;
 pub mod network;
 pub mod places;
 pub mod power;
+mod randomness;
 pub mod shell;
 pub mod supervisor;
 mod text;

@@ -2,7 +2,7 @@
 //! ends, and kills it last when memory runs out: so a crash of the work, whatever its cause, is a sentence on the screen
 //! and a way on.
 
-use super::{check, consoles, init, modules};
+use super::{check, consoles, init, modules, randomness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -34,6 +34,7 @@ pub fn work() -> ! {
         consoles::say_everywhere(&format!("The backup program found a mistake in itself: {message}{place}."));
     }));
     let booted = super::booted();
+    randomness::gather();
     modules::start();
     check::run_if_asked(&booted);
     super::power::end(crate::run(booted))

@@ -3,70 +3,14 @@
 use super::{cpio::Cpio, wanted};
 use holotype_boot::modules::{Module, ModuleIndex};
 use holotype_boot::profile::{BootProfile, encode};
+use sets::ModuleSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a common PC needs of drivers, and filesystems with what those ask for by name.
-const PC: &[&str] = &[
-    "virtio_pci",
-    "virtio_blk",
-    "virtio_net",
-    "virtio_scsi",
-    "virtio_rng",
-    "e1000e",
-    "e1000",
-    "r8169",
-    "ahci",
-    "ata_piix",
-    "sd_mod",
-    "sr_mod",
-    "nvme",
-    "xhci_pci",
-    "ehci_pci",
-    "uhci_hcd",
-    "usb_storage",
-    "uas",
-    "usbhid",
-    "hid_generic",
-    "i8042",
-    "atkbd",
-    "efivarfs",
-    "vfat",
-    "nls_cp437",
-    "nls_ascii",
-    "nls_utf8",
-    "nls_iso8859_1",
-    "ext4",
-    "xfs",
-    "btrfs",
-    "exfat",
-    "ntfs3",
-    "isofs",
-    "nfs",
-    "nfsv3",
-    "nfsv4",
-    "cifs",
-    "ccm",
-    "ctr",
-    "ghash_generic",
-    "seqiv",
-    "gcm",
-    "cmac",
-    "sha512_generic",
-    "sha256_generic",
-    "md4",
-    "md5",
-    "arc4",
-    "des_generic",
-    "hmac",
-    "ecb",
-    "aes_generic",
-    "crc32c_generic",
-    "crc32c_intel",
-    "libcrc32c",
-    "crc32_pclmul",
-];
+/// The generator's own sets: what a medium has is what is booted here.
+#[path = "../../../src/kernel/sets.rs"]
+mod sets;
 
 /// An unpacked kernel package.
 pub struct Kernel {
@@ -101,8 +45,10 @@ impl Kernel {
     /// The index of the modules of a common PC without those in `without`, and their files.
     pub fn modules(&self, without: &[&str]) -> (String, Vec<(String, PathBuf)>) {
         let files = self.files();
-        let mut open: Vec<String> =
-            PC.iter().filter(|name| !without.contains(name)).map(|it| (*it).to_owned()).collect();
+        // This set goes by names alone.
+        let is_root = |name: &str| ModuleSet::Pc.holds("", name) && !without.contains(&name);
+        let roots = files.iter().filter(|(name, _)| is_root(name));
+        let mut open: Vec<String> = roots.map(|(name, _)| name.clone()).collect();
         let (mut index, mut taken, mut aliases) = (ModuleIndex::default(), BTreeSet::new(), Vec::new());
         let mut paths = Vec::new();
         while let Some(name) = open.pop() {

@@ -1,6 +1,6 @@
 //! `holotype boot create` with arguments.
 
-use super::{now_ms, profile, store};
+use super::{Watcher, now_ms, profile, stoppable, store};
 use crate::arguments::{BootCreateArguments, GlobalArguments, MediumKind};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
@@ -24,20 +24,20 @@ pub fn run(global: &GlobalArguments, arguments: &BootCreateArguments, product: M
     check(arguments, product)?;
     let profile = profile::of(global, &arguments.profile, now_ms())?;
     check_place(arguments, &profile)?;
-    let ingredients = ingredients(arguments, &profile)?;
+    let ingredients = ingredients(global, arguments, &profile)?;
     let data = match (arguments.data, arguments.size) {
         (Some(bytes), _) => DataPartition::Bytes(bytes),
         (None, Some(bytes)) => DataPartition::UpTo(bytes),
         (None, None) => DataPartition::None,
     };
     let bytes = match product {
-        MediumKind::Usb => write_usb(&ingredients, data, target)?,
-        MediumKind::Iso => write_iso(&ingredients, target)?,
-        MediumKind::Uki => write_uki(&ingredients, target)?,
+        MediumKind::Usb => stoppable(write_usb(&ingredients, data, target))?,
+        MediumKind::Iso => stoppable(write_iso(&ingredients, target))?,
+        MediumKind::Uki => stoppable(write_uki(&ingredients, target))?,
         MediumKind::Netboot => {
             let machines =
                 arguments.machines.iter().map(|text| MachineAddress::parse(text)).collect::<Result<_, _>>()?;
-            write_netboot(&ingredients, &Netboot { machines, uki: arguments.uki }, target)?
+            stoppable(write_netboot(&ingredients, &Netboot { machines, uki: arguments.uki }, target))?
         }
     };
     if global.json {
@@ -72,8 +72,12 @@ fn check_place(arguments: &BootCreateArguments, profile: &BootProfile) -> Result
     }
 }
 
-/// What the medium is made of.
-pub fn ingredients(arguments: &BootCreateArguments, profile: &BootProfile) -> Result<Ingredients> {
+/// What the medium is made of. From here on, signals stop the work and no longer end the process.
+pub fn ingredients(
+    global: &GlobalArguments,
+    arguments: &BootCreateArguments,
+    profile: &BootProfile,
+) -> Result<Ingredients> {
     let kernel = store(&arguments.store)?.get(arguments.kernel.as_deref())?;
     let modules = match &arguments.inventory {
         None => Modules::Set(arguments.modules),
@@ -91,7 +95,12 @@ pub fn ingredients(arguments: &BootCreateArguments, profile: &BootProfile) -> Re
         firmware: arguments.firmware.clone(),
         loaders: Loaders::default(),
     };
-    Ok(Ingredients::make(&options)?)
+    let ingredients = Ingredients::make(&options)?.watched_by(Watcher::new(global)?);
+    if !ingredients.lacking.is_empty() {
+        let (version, lacking) = (kernel.version(), ingredients.lacking.join(", "));
+        tracing::warn!("kernel {version} has no driver for {lacking}; PCs that need one do not find their devices");
+    }
+    Ok(ingredients)
 }
 
 /// Whether kernel and agent are there.

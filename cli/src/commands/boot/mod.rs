@@ -9,16 +9,54 @@ mod write;
 use crate::arguments::{BootAction, BootKernelAction, GlobalArguments, KernelStoreArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Table};
+use crate::progress::Progress;
+use crate::signals;
 use crate::units::size;
 use holotype_boot::BootError;
-use holotype_boot::kernel::{Kernel, KernelStore, ModuleSet, import};
+use holotype_boot::Watch;
+use holotype_boot::kernel::{Kernel, KernelStore, ModuleSet, import_watched};
 use holotype_boot::verify::verify;
+use holotype_repo::{CancelToken, Event};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 impl From<BootError> for Failure {
     fn from(error: BootError) -> Self {
         Self::failed("boot-medium", error.to_string())
+    }
+}
+
+/// Shows long work on the terminal, and lets signals stop it.
+struct Watcher {
+    progress: Progress,
+    cancel: CancelToken,
+}
+
+impl Watcher {
+    fn new(global: &GlobalArguments) -> Result<Self> {
+        Ok(Self { progress: Progress::new(global.quiet), cancel: signals::cancel_token()? })
+    }
+}
+
+impl Watch for Watcher {
+    fn stage(&self, name: &'static str, total_bytes: Option<u64>) {
+        self.progress.show(&Event::Stage { name, total_bytes });
+    }
+
+    fn advanced(&self, bytes: u64) {
+        self.progress.show(&Event::Advanced { bytes });
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+/// What failed because a signal stopped it was cancelled.
+fn stoppable<T>(result: Result<T, BootError>) -> Result<T> {
+    match result {
+        Err(_) if signals::cancel_token()?.is_cancelled() => Err(holotype_repo::Error::cancelled().into()),
+        result => Ok(result?),
     }
 }
 
@@ -51,8 +89,10 @@ fn store(arguments: &KernelStoreArguments) -> Result<KernelStore> {
 fn kernel(global: &GlobalArguments, action: &BootKernelAction) -> Result {
     match action {
         BootKernelAction::Add { source, store: place } => {
-            let kernels = import(&store(place)?, source)?;
-            list(global, &kernels)
+            let watcher = Watcher::new(global)?;
+            let kernels = import_watched(&store(place)?, source, &watcher);
+            watcher.progress.finish();
+            list(global, &stoppable(kernels)?)
         }
         BootKernelAction::List { store: place } => list(global, &store(place)?.list()?),
         BootKernelAction::Remove { version, store: place } => {

@@ -1,6 +1,7 @@
 //! `holotype boot create` without arguments: PC's address → medium → style → insert → format → write.
 
 use super::create::{check_parts, ingredients};
+use super::stoppable;
 use crate::arguments::{BootCreateArguments, GlobalArguments};
 use crate::exit::{Exit, Failure, Result};
 use crate::output;
@@ -86,7 +87,7 @@ pub fn run(global: &GlobalArguments, arguments: &BootCreateArguments) -> Result 
         false => {
             let name = format!("{}.iso", file_name(&profile.name));
             let path = ask("File to write", Some(&name))?;
-            let bytes = write_iso(&ingredients(arguments, &profile)?, Path::new(&path))?;
+            let bytes = stoppable(write_iso(&ingredients(global, arguments, &profile)?, Path::new(&path)))?;
             output::line(format!("made {path}: {}", size(bytes)));
             Ok(Exit::Done)
         }
@@ -159,7 +160,6 @@ fn stick(global: &GlobalArguments, arguments: &BootCreateArguments, profile: &Bo
         new.as_deref().or(Some(&format!("{}.img", file_name(&profile.name)))),
     )?;
     let with_data = choose("Format", &["the medium alone", "the medium, and the rest of it for backups"])? == 1;
-    let ingredients = ingredients(arguments, profile)?;
     let is_disk = device.starts_with("/dev/");
     let data = match (with_data, is_disk) {
         (false, _) => DataPartition::None,
@@ -168,14 +168,15 @@ fn stick(global: &GlobalArguments, arguments: &BootCreateArguments, profile: &Bo
         }
         (true, false) => DataPartition::UpTo(ask_until("Size of the image", Some("16G"), crate::units::parse_size)?),
     };
+    let ingredients = ingredients(global, arguments, profile)?;
     if !is_disk {
-        let bytes = write_usb(&ingredients, data, Path::new(&device))?;
+        let bytes = stoppable(write_usb(&ingredients, data, Path::new(&device)))?;
         output::line(format!("made {device}: {}; next: holotype boot write {device} /dev/sdX", size(bytes)));
         return Ok(Exit::Done);
     }
     let folder = tempfile::tempdir().map_err(|error| Failure::io("temporary folder", "make it", error))?;
     let image = folder.path().join("medium.img");
-    write_usb(&ingredients, data, &image)?;
+    stoppable(write_usb(&ingredients, data, &image))?;
     let plan = WritePlan::make(&image, Path::new(&device))?;
     show(global, &plan);
     confirm_and_write(global, plan, false)?;
@@ -183,9 +184,9 @@ fn stick(global: &GlobalArguments, arguments: &BootCreateArguments, profile: &Bo
 }
 
 #[cfg(not(target_os = "linux"))]
-fn stick(_: &GlobalArguments, arguments: &BootCreateArguments, profile: &BootProfile) -> Result {
+fn stick(global: &GlobalArguments, arguments: &BootCreateArguments, profile: &BootProfile) -> Result {
     let path = ask("File to write", Some(&format!("{}.img", file_name(&profile.name))))?;
-    let bytes = write_usb(&ingredients(arguments, profile)?, DataPartition::None, Path::new(&path))?;
+    let bytes = stoppable(write_usb(&ingredients(global, arguments, profile)?, DataPartition::None, Path::new(&path)))?;
     output::line(format!("made {path}: {}; write it to a stick", size(bytes)));
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ pub mod packet;
 #[cfg(test)]
 mod real_tests;
 
-use super::{SystemError, is_init, modules, text};
+use super::{SystemError, is_init, modules, randomness, text};
 use dhcp::Client;
 use holotype_boot::profile::{Address, Network};
 use std::path::Path;
@@ -102,6 +102,8 @@ pub fn start(network: &Network, tell: &mut dyn FnMut(&str), cancelled: &dyn Fn()
     }
     tell("Looking for network adapters …");
     modules::wait_until_settled(ADAPTER_DEADLINE, cancelled);
+    // Everything on a network needs some: DHCP's transactions, TLS, the machine's key.
+    randomness::wait(tell, cancelled);
     bring_up(network, tell, cancelled)
 }
 
