@@ -53,7 +53,7 @@ impl WriterKey {
 }
 
 fn check_writer_key(digits: &str) -> Result<(), String> {
-    let is_fit = (64..=8192).contains(&digits.len()) && digits.len() % 2 == 0;
+    let is_fit = (64..=8192).contains(&digits.len()) && digits.len().is_multiple_of(2);
     match is_fit && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(()),
         false => Err("writer key: it is not 32 to 4096 bytes in hexadecimal digits".into()),
