@@ -106,6 +106,16 @@ impl Error {
         &self.subject
     }
 
+    /// Why, without the object and without advice: for front ends that know better what to do.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What to do, where something is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
     /// Stopped by its cancel token.
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "job", "cancelled")

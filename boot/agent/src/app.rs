@@ -36,6 +36,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Derive keys of new repositories with the least cost that is allowed, for tests.
     pub fast_derivation: bool,
+    /// How long a server that is gone is waited for, in place of what each kind of request takes.
+    pub server_patience: Option<Duration>,
 }
 
 /// How the program ended.
@@ -86,6 +88,7 @@ fn setup(booted: &Booted, options: Options, profile: Option<BootProfile>) -> Set
         folders: options.folders,
         credentials: options.credentials,
         fast_derivation: options.fast_derivation,
+        server_patience: options.server_patience,
     }
 }
 

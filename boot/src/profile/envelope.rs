@@ -96,7 +96,7 @@ pub fn read(bytes: &[u8]) -> Result<BootProfile, ProfileError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DiskChoice, Enrolment, Place, Server, Style, Task};
+    use super::super::{DiskChoice, Enrolment, Place, Server, Style, Task, WriterKey};
     use super::*;
 
     fn full() -> BootProfile {
@@ -119,7 +119,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for profile in [full(), BootProfile::new("a", Style::Local)] {
+        let mut server = BootProfile { task: Task::Server, ..full() };
+        server.writer_key = Some(WriterKey("0f".repeat(32)));
+        for profile in [full(), BootProfile::new("a", Style::Local), server] {
             assert_eq!(decode(&encode(&profile).unwrap()).unwrap(), profile);
         }
     }
@@ -149,6 +151,12 @@ mod tests {
         assert!(refused(|profile| profile.server.as_mut().unwrap().url = "http://x".into()));
         assert!(refused(|profile| profile.server.as_mut().unwrap().pin = "sha256:1".into()));
         assert!(refused(|profile| profile.network.mac = Some("52:54".into())));
+        // A backup has its own key; beside the server's task it has to be one.
+        assert!(refused(|profile| profile.writer_key = Some(WriterKey("0f".repeat(32)))));
+        assert!(refused(|profile| {
+            profile.task = Task::Server;
+            profile.writer_key = Some(WriterKey("0f".repeat(31)));
+        }));
         let other_version = String::from_utf8(encode(&full()).unwrap()).unwrap().replace("profile 1", "profile 2");
         assert_eq!(decode(other_version.as_bytes()), Err(ProfileError::Version("2".into())));
     }
@@ -169,9 +177,18 @@ mod tests {
         }
     }
 
+    /// As media of the first version have it: what was added since is absent there, and nobody misses it.
+    #[test]
+    fn an_older_profile_is_read() {
+        let json = br#"{"name":"pc-07","style":"network","server":{"url":"https://b:7443",
+            "pin":"sha256:abababababababababababababababababababababababababababababababab"},"task":"server"}"#;
+        let profile = read(json).unwrap();
+        assert_eq!((profile.task, profile.writer_key), (Task::Server, None));
+    }
+
     #[test]
     fn secrets_are_not_shown() {
-        let shown = format!("{:?}", full());
+        let shown = format!("{:?} {:?}", full(), WriterKey("0f0f".into()));
         assert!(!shown.contains("ABCD") && !shown.contains("0f0f"), "{shown}");
     }
 }

@@ -10,7 +10,7 @@ mod task;
 pub use address::{Address, Network, parse_prefix};
 pub use envelope::{MAX_PROFILE_BYTES, PROFILE_PATH, ProfileError, decode, encode, read};
 pub use place::Place;
-pub use task::{Afterwards, DiskChoice, Task};
+pub use task::{Afterwards, DiskChoice, Task, WriterKey};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,10 @@ pub struct BootProfile {
     /// From when on the medium is no longer used, in milliseconds since 1970 (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<i64>,
+    /// Beside the task `server`: what opens the repository for the backups that the server asks for. Without one such a
+    /// medium restores alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer_key: Option<WriterKey>,
 }
 
 /// Whether a network is used.
@@ -117,6 +121,7 @@ impl BootProfile {
             console: Console::default(),
             keyboard: None,
             expires_ms: None,
+            writer_key: None,
         }
     }
 
@@ -149,6 +154,13 @@ impl BootProfile {
             server.check()?;
             if self.style == Style::Local {
                 return Err("style: a medium of the local style brings up no network, so it can have no server".into());
+            }
+        }
+        if let Some(writer_key) = &self.writer_key {
+            writer_key.check()?;
+            if self.task != Task::Server {
+                let why = "writer key: it is beside another task than the server's; a backup has its own in the task";
+                return Err(why.into());
             }
         }
         self.task.check(self)

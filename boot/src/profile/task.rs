@@ -35,6 +35,31 @@ pub enum Task {
     },
 }
 
+/// Key file of a writer of a repository, in hexadecimal digits: it adds images and opens none.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WriterKey(pub String);
+
+impl std::fmt::Debug for WriterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriterKey")
+    }
+}
+
+impl WriterKey {
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_writer_key(&self.0)
+    }
+}
+
+fn check_writer_key(digits: &str) -> Result<(), String> {
+    let is_fit = (64..=8192).contains(&digits.len()) && digits.len().is_multiple_of(2);
+    match is_fit && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(()),
+        false => Err("writer key: it is not 32 to 4096 bytes in hexadecimal digits".into()),
+    }
+}
+
 /// Which disk of a PC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -97,13 +122,7 @@ impl Task {
             }
             Self::Backup { place, disk, image_name, writer_key } => {
                 image_name.as_ref().map_or(Ok(()), |name| check_text("image name", name, 200))?;
-                let digits = writer_key.len();
-                if !(64..=8192).contains(&digits)
-                    || digits % 2 != 0
-                    || !writer_key.bytes().all(|b| b.is_ascii_hexdigit())
-                {
-                    return Err("writer key: it is not 32 to 4096 bytes in hexadecimal digits".into());
-                }
+                check_writer_key(writer_key)?;
                 (place, disk)
             }
             Self::Restore { place, image, disk } => {

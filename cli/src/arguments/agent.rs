@@ -24,4 +24,8 @@ pub struct AgentArguments {
     /// Take the least derivation cost allowed for new repositories, for tests
     #[arg(long, hide = true)]
     pub fast_derivation: bool,
+    /// Wait so long for a server that is gone [default: a minute at the start, 5 minutes in a backup or restore, half an
+    /// hour for the next task and to take a result]
+    #[arg(long, value_name = "SECONDS")]
+    pub server_patience: Option<u64>,
 }

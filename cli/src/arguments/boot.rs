@@ -231,7 +231,8 @@ pub struct ProfileArguments {
     /// Backup: name of the image [default: the PC's]; restore: id of the image
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
-    /// Backup: key file of a writer (holotype key add --role writer); it goes onto the medium, and opens no image
+    /// Backup, and server where it asks for backups: key file of a writer (holotype key add --role writer); it goes onto
+    /// the medium, and opens no image
     #[arg(long, value_name = "FILE")]
     pub writer_key_file: Option<PathBuf>,
     /// What follows an unattended task

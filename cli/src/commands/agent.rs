@@ -12,6 +12,8 @@ use holotype_agent::screens::{Finished, News};
 use holotype_agent::system::Booted;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Shows the screens, or works unattended.
 pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
@@ -21,23 +23,20 @@ pub fn run(global: &GlobalArguments, arguments: &AgentArguments) -> Result {
         Failure::usage("state: there is no home to keep it in; give --state-dir DIR or --cache-dir DIR")
     })?;
     std::fs::create_dir_all(&state_dir).map_err(|error| Failure::io(state_dir.display(), "make the folder", error))?;
-    let booted = Booted {
-        is_init: false,
-        profile,
-        consoles: vec![PathBuf::from("/dev/tty")],
-        state_dir,
-    };
+    let booted = Booted { is_init: false, profile, consoles: vec![PathBuf::from("/dev/tty")], state_dir };
     let options = Options {
         files: arguments.disks.iter().map(|disk| absolute(disk)).collect(),
         folders: arguments.folders.iter().map(|folder| absolute(folder)).collect(),
         credentials: credentials::given(global)?,
         fast_derivation: arguments.fast_derivation,
+        server_patience: arguments.server_patience.map(Duration::from_secs),
     };
     let outcome = match arguments.unattended {
         true => {
             let quiet = global.quiet;
             let cancel = signals::cancel_token()?;
-            app::run_unattended(&booted, options, move |news| tell(&news, quiet), cancel)
+            let claimed = Mutex::new(None);
+            app::run_unattended(&booted, options, move |news| tell(&news, quiet, &claimed), cancel)
         }
         false => app::run(booted, options).outcome,
     };
@@ -55,12 +54,19 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Steps and warnings go to standard error.
-fn tell(news: &News, quiet: bool) {
+/// Steps and warnings go to standard error; how a claim stands is told where it changed.
+fn tell(news: &News, quiet: bool, claimed: &Mutex<Option<String>>) {
     match news {
         News::Told(step) if !quiet => eprintln!("{step}"),
         News::Claim { fingerprint, state } => {
-            eprintln!("the server does not know this machine; its fingerprint is {fingerprint}: {state}");
+            let mut claimed = claimed.lock().unwrap_or_else(PoisonError::into_inner);
+            if claimed.as_ref() != Some(state) {
+                eprintln!(
+                    "the server does not know this machine; its fingerprint is {fingerprint}: {state} \
+                     (holotype machine approve {fingerprint})"
+                );
+                *claimed = Some(state.clone());
+            }
         }
         News::Warning(text) => tracing::warn!("{text}"),
         _ => {}

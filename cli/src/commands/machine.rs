@@ -91,6 +91,12 @@ fn list(global: &GlobalArguments, api: &ServerApi, search: Option<&str>, group: 
         ]);
     }
     table.print();
+    let shares = machines.iter().filter(|machine| machine["shares_address"] == true);
+    let shares: Vec<&str> = shares.map(|machine| text(machine, "name")).collect();
+    if !shares.is_empty() {
+        let names = shares.join(", ");
+        output::line(format!("careful: a network address is that of two machines: {names}; see machine show NAME"));
+    }
     Ok(Exit::Done)
 }
 
@@ -117,4 +123,12 @@ fn show(global: &GlobalArguments, machine: &Value) {
     }
     table.value("last image", text(&machine["last_image"], "id"));
     table.print();
+    for twin in machine["address_twins"].as_array().into_iter().flatten() {
+        let other = twin["name"].as_str().unwrap_or("another machine");
+        output::line(format!(
+            "careful: {} is an address of {other} too; network boot tells them apart by their UUIDs alone: remove the \
+             machine that is not there any more (holotype machine remove), or give one of them another address",
+            text(twin, "mac")
+        ));
+    }
 }

@@ -124,6 +124,26 @@ impl Sitting {
         self.shown.text()
     }
 
+    /// What is shown as one line: sentences are broken where the screen ends.
+    pub fn flat(&self) -> String {
+        let text = self.shown.text().replace(['\n', '│'], " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Waits until this stands on the screen, over the ends of lines.
+    #[track_caller]
+    pub fn read(&mut self, what: &str) -> &mut Self {
+        let until = Instant::now() + PATIENCE;
+        while !self.flat().contains(what) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => bytes.into_iter().for_each(|byte| self.shown.take(byte)),
+                Err(_) => panic!("`{what}` does not come:\n{}", self.shown.text()),
+            }
+        }
+        self
+    }
+
     /// Waits for its end; gives the exit code.
     pub fn end(mut self) -> i32 {
         let until = Instant::now() + PATIENCE;

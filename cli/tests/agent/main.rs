@@ -10,6 +10,7 @@ mod support;
 #[allow(dead_code, reason = "shared with the tests of the server, which use more of it")]
 mod fixture;
 
+mod bad_input;
 mod console;
 mod profiles;
 mod screens;

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::process::Child;
 use std::time::Instant;
 
-fn json_of(server: &Server, arguments: &[&str]) -> Value {
+pub fn json_of(server: &Server, arguments: &[&str]) -> Value {
     server.client([arguments, &["--json"]].concat()).expect(0).json()
 }
 
 /// A profile for a new machine, with an enrolment code.
-fn profile_for(server: &Server, name: &str, task: Task) -> BootProfile {
+pub fn profile_for(server: &Server, name: &str, task: Task) -> BootProfile {
     let code = json_of(server, &["enrolment-code", "add", "--repository", "lab"])["code"].as_str().unwrap().to_owned();
     let mut profile = BootProfile::new(name, Style::Network);
     profile.server = Some(profile::Server {
@@ -35,12 +35,12 @@ fn run(server: &Server, arguments: &[&str]) -> Run {
     finish(start(server, arguments))
 }
 
-fn machine_id(server: &Server, name: &str) -> String {
+pub fn machine_id(server: &Server, name: &str) -> String {
     json_of(server, &["machine", "show", name])["id"].as_str().unwrap().to_owned()
 }
 
 /// A key file of a writer, in hexadecimal digits as a profile has it.
-fn writer_key(server: &Server) -> String {
+pub fn writer_key(server: &Server) -> String {
     let arguments = ["key", "add", "--role", "writer", "--new-key-file", "writer.key"];
     server.client([&arguments[..], &["--fast-derivation"]].concat()).expect(0);
     server.workspace.read("writer.key").iter().map(|byte| format!("{byte:02x}")).collect()
@@ -166,7 +166,7 @@ fn a_server_that_is_killed_in_the_middle_is_waited_for() {
 }
 
 /// Whether a file of a megabyte or more lies somewhere below.
-fn walk_has_large(folder: &std::path::Path) -> bool {
+pub fn walk_has_large(folder: &std::path::Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => walk_has_large(&entry.path()),

@@ -134,6 +134,14 @@ fn tasks_are_told_by_options() {
     let Task::Backup { place, disk, image_name, writer_key } = desk.profile("a.img").task else { panic!() };
     assert_eq!((place, disk), (Place::Medium, DiskChoice::Serial("S1".into())));
     assert_eq!((image_name.as_deref(), &writer_key[..6], writer_key.len()), (Some("lab/pc"), "6f6e65", 82));
+    // The server's tasks: with a writer's key where it asks for backups too.
+    let server = ["--server", "https://a:1", "--server-pin", &format!("sha256:{}", "ab".repeat(32))];
+    for (name, more, has_key) in [("s.img", &key[..], true), ("t.img", &[], false)] {
+        desk.run(&[&["create", "usb", name, "--name", "pc", "--task", "server"], &server[..], more].concat());
+        let profile = desk.profile(name);
+        assert_eq!((&profile.task, profile.writer_key.is_some()), (&Task::Server, has_key));
+        assert!(profile.writer_key.is_none_or(|key| key.0.starts_with("6f6e65")));
+    }
     let create = ["create", "usb", "b.img", "--name", "pc"];
     for (more, said) in [
         (&["--task", "backup", "--writer-key-file", "key", "--place", "medium"][..], "--data"),
@@ -141,6 +149,7 @@ fn tasks_are_told_by_options() {
         (&["--task", "restore", "--place", "server:lab", "--image", "ab"], "server"),
         (&["--task", "restore", "--place", "what", "--image", "ab"], "--place what"),
         (&["--task", "menu", "--disk", "first"], "--disk"),
+        (&["--task", "menu", "--writer-key-file", "key"], "--writer-key-file"),
         (&["--expires", "2020-01-01"], "past"),
         (&["--style", "local", "--address", "10.0.0.1/8"], "local"),
         (&["--server", "https://a:1"], "pin"),

@@ -19,6 +19,8 @@ pub struct Server {
     pub workspace: Workspace,
     process: Option<Child>,
     pub port: u16,
+    /// Free bytes below which it takes no backups, from its next start on.
+    pub floor_bytes: u64,
     arguments: Vec<String>,
 }
 
@@ -30,7 +32,7 @@ impl Server {
 
     pub fn with(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { workspace: Workspace::empty(), process: None, port: 0, arguments };
+        let mut server = Self { workspace: Workspace::empty(), process: None, port: 0, floor_bytes: 0, arguments };
         server.start();
         server.admin(["server", "repo", "add", "lab"]).expect(0);
         let password = server.data().join("initial-admin-password");
@@ -59,7 +61,8 @@ impl Server {
         let _ = fs::remove_file(&port_file);
         let log = fs::File::options().create(true).append(true).open(self.workspace.path("server.log")).unwrap();
         let listen = format!("127.0.0.1:{}", self.port);
-        let mut command = self.serve_command(&["--listen", &listen, "--floor-bytes", "0", "-v", "--port-file"]);
+        let floor = self.floor_bytes.to_string();
+        let mut command = self.serve_command(&["--listen", &listen, "--floor-bytes", &floor, "-v", "--port-file"]);
         command.arg(&port_file).args(&self.arguments).stdout(Stdio::null()).stderr(log);
         let mut process = command.spawn().unwrap();
         let started = Instant::now();
@@ -71,6 +74,11 @@ impl Server {
         let address = fs::read_to_string(port_file).unwrap();
         self.port = address.trim().rsplit(':').next().unwrap().parse().unwrap();
         self.process = Some(process);
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(self.process.as_ref().expect("it runs"))
     }
 
     /// Ends it outright, as a power cut of the process.

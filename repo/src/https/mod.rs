@@ -27,6 +27,9 @@ const POOLED_CONNECTIONS: usize = 16;
 /// Bytes that go to TLS at once, and come from it.
 const BUFFER_BYTES: usize = 128 << 10;
 
+const ADVICE_NAME: &str =
+    "look at the name in the server's address and at this network's name server, or give its IP address";
+
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -117,10 +120,24 @@ impl HttpsClient {
     }
 }
 
+/// Whether a name could not be looked up. The standard library has no kind for it: its sentence begins like this
+/// (library/std/src/sys/net/connection/socket/mod.rs, `cvt_gai`).
+fn is_unknown_name(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(error) => error.to_string().starts_with("failed to lookup address information"),
+        _ => false,
+    }
+}
+
 /// What to make of a request without an answer.
 fn failure(subject: &str, error: ureq::Error) -> Error {
     if let Some(refused) = tls::refusal(&error) {
         return Error::new(ErrorKind::NotAllowed, subject, refused.why).advise(refused.advice).caused_by(error);
+    }
+    if is_unknown_name(&error) {
+        let why = "the server's name is not known in this network";
+        return Error::new(ErrorKind::Io, subject, why).advise(ADVICE_NAME).caused_by(error);
     }
     Error::new(ErrorKind::Io, subject, format!("the server gave no answer: {error}")).caused_by(error)
 }

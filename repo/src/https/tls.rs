@@ -190,7 +190,7 @@ pub(super) fn refusal(error: &ureq::Error) -> Option<Refusal> {
         }
         CertificateError::UnknownIssuer => Refusal {
             why: "the server is not the pinned one, or nobody vouches for its certificate".to_owned(),
-            advice: "compare --server-pin with what `holotype server fingerprint` prints on the server",
+            advice: "compare the pin (--server-pin, or that of the boot profile) with what `holotype server fingerprint` prints on the server",
         },
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Refusal {
             why: format!("the server's certificate is not for this name ({error})"),

@@ -16,8 +16,9 @@ use crate::store::{Folder, Locator, ObjectInfo, ObjectKey, Put, Store};
 use answer::{Attempt, Info, refused};
 use holotype_core::secret::SecretBytes;
 use retry::Patience;
+pub use retry::Waiting;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::{Request, StatusCode};
 
@@ -62,13 +63,30 @@ impl HttpsStore {
     /// # Errors
     /// Those of [`HttpsStore::open`].
     pub fn open_patiently(endpoint: Endpoint, name: &str, budget: Duration) -> Result<Self> {
+        Self::open_with(endpoint, name, Patience::new(budget))
+    }
+
+    /// The same, with somebody who is told of waits and can end them. `budget` is 300 s where nothing is said.
+    ///
+    /// # Errors
+    /// Those of [`HttpsStore::open`]; `Cancelled` where `waiting` ends a wait, from every request.
+    pub fn open_told(
+        endpoint: Endpoint,
+        name: &str,
+        budget: Option<Duration>,
+        waiting: Arc<dyn Waiting>,
+    ) -> Result<Self> {
+        Self::open_with(endpoint, name, Patience::new(budget.unwrap_or(retry::BUDGET)).told_to(waiting))
+    }
+
+    fn open_with(endpoint: Endpoint, name: &str, patience: Patience) -> Result<Self> {
         if !valid_repository_name(name) {
             let why = "is no name of a repository on a server: 1 to 64 characters a-z, 0-9 and -";
             return Err(Error::new(ErrorKind::InvalidInput, format!("`{name}`"), why)
                 .advise("give --repo https://HOST:PORT/NAME"));
         }
         let client = HttpsClient::new(endpoint)?;
-        let store = Self { client, name: name.to_owned(), patience: Patience::new(budget), free: Mutex::default() };
+        let store = Self { client, name: name.to_owned(), patience, free: Mutex::default() };
         store.info()?;
         Ok(store)
     }

@@ -2,6 +2,7 @@
 
 use super::answer::Attempt;
 use crate::error::{Error, ErrorKind, Result};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,24 @@ const TOLD_WAIT: Duration = Duration::from_secs(1);
 /// An upload that is said to go on elsewhere again and again is given up.
 const MOST_ELSEWHERE: u32 = 16;
 
+/// How often a wait looks whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Who is told of waits for a server that does not answer, and can end them. Called by every thread that waits.
+pub trait Waiting: Send + Sync {
+    /// A request failed, `why` says so in a sentence, and is tried again; `left` is how long that goes on.
+    fn waits(&self, why: &Error, left: Duration);
+    /// The server answers again.
+    fn is_back(&self);
+    /// Whether nobody wants to wait any longer: then requests fail with `Cancelled`.
+    fn is_cancelled(&self) -> bool;
+}
+
 /// Tries again, with growing, jittered waits, as long as there is time.
 pub(super) struct Patience {
     budget: Duration,
     contacted: AtomicBool,
+    waiting: Option<Arc<dyn Waiting>>,
 }
 
 /// What is known before an attempt.
@@ -33,7 +48,29 @@ pub(super) struct Situation {
 
 impl Patience {
     pub fn new(budget: Duration) -> Self {
-        Self { budget, contacted: AtomicBool::new(false) }
+        Self { budget, contacted: AtomicBool::new(false), waiting: None }
+    }
+
+    /// Waits are told to `waiting`.
+    pub fn told_to(self, waiting: Arc<dyn Waiting>) -> Self {
+        Self { waiting: Some(waiting), ..self }
+    }
+
+    /// Sleeps; whether it slept to the end.
+    fn sleep(&self, wait: Duration) -> bool {
+        let Some(waiting) = &self.waiting else {
+            std::thread::sleep(wait);
+            return true;
+        };
+        let until = Instant::now() + wait;
+        while !waiting.is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(LOOK_EVERY));
+        }
+        false
     }
 
     /// Runs attempts until one succeeds, fails for good, or the budget is over. Its time begins with the
@@ -43,10 +80,14 @@ impl Patience {
         let mut wait = FIRST_WAIT;
         let mut situation = Situation::default();
         let mut elsewhere = 0;
+        let mut told = false;
         loop {
             let (error, after) = match attempt(situation) {
                 Ok(value) => {
                     self.contacted.store(true, Ordering::Relaxed);
+                    if let Some(waiting) = self.waiting.as_ref().filter(|_| told) {
+                        waiting.is_back();
+                    }
                     return Ok(value);
                 }
                 Err(Attempt::Failed(error)) => return Err(error),
@@ -75,7 +116,13 @@ impl Patience {
                 true => tracing::warn!("{error}; trying again in {:.1} s", now.as_secs_f32()),
                 false => tracing::debug!("{error}; trying again in {:.2} s", now.as_secs_f32()),
             }
-            std::thread::sleep(now);
+            if let Some(waiting) = self.waiting.as_ref().filter(|_| now >= TOLD_WAIT) {
+                waiting.waits(&error, budget.saturating_sub(since.elapsed()));
+                told = true;
+            }
+            if !self.sleep(now) {
+                return Err(Error::cancelled().caused_by(error));
+            }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -116,6 +163,47 @@ mod tests {
             if attempts < 3 { Err(later()) } else { Ok(attempts) }
         });
         assert_eq!(result.unwrap(), 3);
+    }
+
+    /// Stops the wait as soon as it is told of one.
+    #[derive(Default)]
+    struct Impatient {
+        told: std::sync::Mutex<Vec<String>>,
+        back: AtomicBool,
+        stops: bool,
+    }
+
+    impl Waiting for Impatient {
+        fn waits(&self, why: &Error, left: Duration) {
+            assert!(left > Duration::from_secs(50));
+            self.told.lock().unwrap().push(why.to_string());
+        }
+
+        fn is_back(&self) {
+            self.back.store(true, Ordering::Relaxed);
+        }
+
+        fn is_cancelled(&self) -> bool {
+            self.stops && !self.told.lock().unwrap().is_empty()
+        }
+    }
+
+    #[test]
+    fn waits_are_told_and_can_be_ended() {
+        for stops in [true, false] {
+            let waiting = Arc::new(Impatient { stops, ..Impatient::default() });
+            let patience = Patience::new(Duration::from_secs(60)).told_to(Arc::clone(&waiting) as Arc<dyn Waiting>);
+            let mut attempts = 0;
+            let result = patience.run("x", |_| {
+                attempts += 1;
+                let after = Some(TOLD_WAIT * 2);
+                let error = Error::new(ErrorKind::Io, "x", "gone");
+                if attempts < 2 { Err(Attempt::Later { error, after }) } else { Ok(()) }
+            });
+            assert_eq!(result.err().map(|error| error.kind()), stops.then_some(ErrorKind::Cancelled));
+            assert_eq!(*waiting.told.lock().unwrap(), ["x: gone"]);
+            assert_eq!(waiting.back.load(Ordering::Relaxed), !stops);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::audit::{self, By};
 use super::claims::{ClaimState, alike};
-use super::enrolment::{Shown, let_in, take_key};
+use super::enrolment::{Shown, let_in, note_twins, take_key};
 use super::enrolment_codes::insert_machine;
 use super::machine_rights::{find_group, find_machine, find_repository};
 use super::token_list::place;
@@ -168,7 +168,7 @@ pub async fn approve(
         if transaction.query_row(sql, [&shown.public_key, &machine], |_| Ok(())).optional()?.is_some() {
             return Err(ApiError::new(Code::Conflict, "this key is another machine's"));
         }
-        take_key(transaction, &machine, &shown, now_ms)?;
+        let twins = take_key(transaction, &machine, &shown, now_ms)?;
         let repository = approval.repository.map(|name| find_repository(transaction, organisation, name.as_str()));
         if let Some(group) = &approval.group {
             find_group(transaction, organisation, group)?;
@@ -178,6 +178,7 @@ pub async fn approve(
         transaction.execute(sql, [&id, &machine])?;
         let note = By::principal(&principal).did("machine.approved", format!("claim {id}")).machine(&machine);
         audit.note(transaction, note.detail(format!("key {}", claim.fingerprint)))?;
+        note_twins(transaction, audit, &By::principal(&principal), &machine, twins)?;
         find(transaction, organisation, &id)
     });
     let claim = claim.await?;

@@ -1,5 +1,6 @@
 //! A machine enrols: with a code, and with proof that it holds its key.
 
+use super::address_twins::{address_twins, told_of};
 use super::audit::{self, Audit, By};
 use super::enrolment_codes::{hash_of, insert_machine};
 use super::guesses;
@@ -159,8 +160,15 @@ pub(super) fn shown(
     Ok(Shown { public_key, smbios_uuid: smbios_uuid.transpose()?, serial: serial.map(String::from), macs })
 }
 
-/// Makes this the machine's key and ends what was given to the key before.
-pub(super) fn take_key(transaction: &Transaction<'_>, machine: &str, shown: &Shown, now_ms: i64) -> Result<()> {
+/// Makes this the machine's key and ends what was given to the key before. Gives a sentence where the machine has an
+/// address of another one.
+pub(super) fn take_key(
+    transaction: &Transaction<'_>,
+    machine: &str,
+    shown: &Shown,
+    now_ms: i64,
+) -> Result<Option<String>> {
+    let before = address_twins(transaction, machine)?;
     transaction.execute(
         "UPDATE machines SET public_key = ?2, smbios_uuid = coalesce(?3, smbios_uuid), serial = coalesce(?4, serial),
          seen_ms = ?5 WHERE id = ?1",
@@ -173,7 +181,21 @@ pub(super) fn take_key(transaction: &Transaction<'_>, machine: &str, shown: &Sho
         let sql = "INSERT OR IGNORE INTO machine_addresses (machine, kind, address) VALUES (?1, 'mac', ?2)";
         transaction.execute(sql, [machine, mac.as_str()])?;
     }
-    Ok(())
+    Ok(told_of(&address_twins(transaction, machine)?, &before))
+}
+
+/// Notes that a machine has an address of another one, where it has.
+pub(super) fn note_twins(
+    transaction: &Transaction<'_>,
+    audit: &mut Audit,
+    by: &By,
+    machine: &str,
+    told: Option<String>,
+) -> Result<()> {
+    let Some(told) = told else { return Ok(()) };
+    tracing::warn!(machine, "{told}");
+    audit
+        .note(transaction, by.did("machine.address-shared", format!("machine {machine}")).machine(machine).detail(told))
 }
 
 /// Gives a machine its place: the repository where it may add images and restore its own, and its group.
@@ -207,7 +229,7 @@ fn enrol_in(transaction: &Transaction<'_>, audit: &mut Audit, wish: &Wish) -> Re
     }
     transaction.execute("UPDATE enrolment_codes SET used_ms = ?2 WHERE id = ?1", params![code.id, wish.now_ms])?;
     let machine = machine_of(transaction, &code, wish)?;
-    take_key(transaction, &machine, &wish.shown, wish.now_ms)?;
+    let twins = take_key(transaction, &machine, &wish.shown, wish.now_ms)?;
     let_in(transaction, &machine, code.repository.as_deref(), code.group.as_deref())?;
     let made = tokens::insert(
         transaction,
@@ -223,6 +245,7 @@ fn enrol_in(transaction: &Transaction<'_>, audit: &mut Audit, wish: &Wish) -> Re
     let by = By { actor: format!("machine {machine}"), ..by };
     let note = by.did("machine.enrolled", format!("machine {machine}")).machine(&machine);
     audit.note(transaction, note.detail(format!("enrolment code {}", code.id)))?;
+    note_twins(transaction, audit, &by, &machine, twins)?;
     Ok(Ok((machine, made)))
 }
 

@@ -4,6 +4,7 @@
 //! login, machines/session, enrol ──▶ token (shown once) ──▶ principal ──▶ every other path
 //! ```
 
+mod address_twins;
 mod audit;
 mod claim_list;
 mod claims;
@@ -25,6 +26,7 @@ mod tokens;
 mod user_passwords;
 mod users;
 
+pub use address_twins::{AddressTwin, address_twins, told_of};
 pub(crate) use enrolment_codes::{LetsIn, insert as insert_code, new_code};
 pub use first_start::{DEFAULT_ORGANISATION, first_start};
 pub(crate) use users::{User, insert as insert_user};

@@ -4,6 +4,7 @@ use super::machines::{Disk, MachineDetail, detail};
 use super::openapi::{ChangeRefusals, Refusals};
 use super::shared::*;
 use crate::access::Principal;
+use crate::accounts::{address_twins, told_of};
 use crate::clock::now_ms;
 use crate::error::Result;
 use crate::extract::Path;
@@ -57,14 +58,19 @@ async fn put_inventory(
     Json(inventory): Json<Inventory>,
 ) -> Result<Json<MachineDetail>> {
     may_describe_machine(&principal, &id)?;
-    let organisation = principal.organisation.clone();
+    let (organisation, who) = (principal.organisation.clone(), principal.clone());
     // A machine that an operator describes was not heard of.
     let seen_ms = principal.require_machine().is_ok().then(now_ms);
     let detail = change(&state, &principal, move |transaction, journal| {
         require(transaction, Table::Machines, &organisation, &id)?;
+        let before = address_twins(transaction, &id)?;
         store(transaction, &id, inventory, seen_ms)?;
         journal.note(transaction, "machine.inventory", Some(&id), "", "")?;
-        detail(transaction, &organisation, &id)
+        if let Some(told) = told_of(&address_twins(transaction, &id)?, &before) {
+            tracing::warn!(machine = id, "{told}");
+            journal.note(transaction, "machine.address-shared", Some(&id), format!("machine {id}"), told)?;
+        }
+        Ok(detail(transaction, &organisation, &id)?.for_principal(&who))
     });
     detail.await.map(Json)
 }

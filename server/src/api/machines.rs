@@ -3,6 +3,7 @@
 use super::openapi::{ChangeRefusals, Refusals};
 use super::shared::*;
 use crate::access::{Principal, Role};
+use crate::accounts::{AddressTwin, address_twins};
 use crate::clock::{new_id, now_ms};
 use crate::error::Result;
 use crate::extract::{Path, Query};
@@ -42,6 +43,8 @@ pub(super) struct Machine {
     created_ms: i64,
     /// When it was last heard of.
     seen_ms: Option<i64>,
+    /// Whether another machine has a MAC address of this one; the machine itself tells which.
+    shares_address: bool,
 }
 
 /// A disk of a machine, as it was last told.
@@ -78,6 +81,18 @@ pub(super) struct MachineDetail {
     groups: Vec<Reference>,
     /// The image that came in last.
     last_image: Option<Reference>,
+    /// Other machines with a MAC address of this one: network boot tells them apart by their UUIDs alone.
+    address_twins: Vec<AddressTwin>,
+}
+
+impl MachineDetail {
+    /// As `principal` may see it: machines hear nothing of other machines.
+    pub(super) fn for_principal(mut self, principal: &Principal) -> Self {
+        if principal.require_machine().is_ok() {
+            self.address_twins = self.address_twins.into_iter().map(AddressTwin::nameless).collect();
+        }
+        self
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -122,7 +137,11 @@ struct MachineChange {
     notes: Option<Text<4000>>,
 }
 
-const COLUMNS: &str = "m.id, m.name, m.public_key, m.smbios_uuid, m.serial, m.notes, m.created_ms, m.seen_ms";
+const COLUMNS: &str = "m.id, m.name, m.public_key, m.smbios_uuid, m.serial, m.notes, m.created_ms, m.seen_ms,
+    EXISTS (SELECT 1 FROM machine_addresses own
+            JOIN machine_addresses a ON a.kind = own.kind AND a.address = own.address AND a.machine <> own.machine
+            JOIN machines other ON other.id = a.machine AND other.organisation = m.organisation
+            WHERE own.machine = m.id AND own.kind = 'mac')";
 
 fn machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
     let public_key: Option<String> = row.get(2)?;
@@ -136,6 +155,7 @@ fn machine(row: &Row<'_>) -> rusqlite::Result<Machine> {
         notes: row.get(5)?,
         created_ms: row.get(6)?,
         seen_ms: row.get(7)?,
+        shares_address: row.get(8)?,
     })
 }
 
@@ -187,7 +207,10 @@ async fn get_machine(
     Path(id): Path<String>,
 ) -> Result<Json<MachineDetail>> {
     may_see_machine(&principal, &id)?;
-    state.database.read(move |connection| detail(connection, &principal.organisation, &id)).await.map(Json)
+    let detail = state
+        .database
+        .read(move |connection| Ok(detail(connection, &principal.organisation, &id)?.for_principal(&principal)));
+    detail.await.map(Json)
 }
 
 pub(super) fn detail(connection: &Connection, organisation: &str, id: &str) -> Result<MachineDetail> {
@@ -231,6 +254,7 @@ pub(super) fn detail(connection: &Connection, organisation: &str, id: &str) -> R
         disks,
         groups,
         last_image,
+        address_twins: address_twins(connection, id)?,
     })
 }
 

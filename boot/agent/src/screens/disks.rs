@@ -14,20 +14,22 @@ pub(super) struct Disks {
     /// Length of the image, where one of these is written to.
     image_bytes: Option<u64>,
     refusal: Option<String>,
+    /// Devices of storage that no driver serves, in a sentence.
+    missing: Option<String>,
 }
 
 impl Disks {
     /// Which one is backed up.
-    pub(super) fn source(disks: Vec<DiskView>) -> Self {
+    pub(super) fn source(disks: Vec<DiskView>, missing: Option<String>) -> Self {
         // The medium is rarely meant.
         let at = disks.iter().position(|disk| !disk.is_medium).unwrap_or(0);
-        Self { disks, choice: Choice { at }, image_bytes: None, refusal: None }
+        Self { disks, choice: Choice { at }, image_bytes: None, refusal: None, missing }
     }
 
     /// Which one is written to; the medium is never offered.
-    pub(super) fn target(disks: Vec<DiskView>, image_bytes: u64) -> Self {
+    pub(super) fn target(disks: Vec<DiskView>, image_bytes: u64, missing: Option<String>) -> Self {
         let disks = disks.into_iter().filter(|disk| !disk.is_medium).collect();
-        Self { disks, choice: Choice::default(), image_bytes: Some(image_bytes), refusal: None }
+        Self { disks, choice: Choice::default(), image_bytes: Some(image_bytes), refusal: None, missing }
     }
 
     /// Why this disk cannot be chosen.
@@ -62,8 +64,11 @@ impl Screen for Disks {
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         if self.disks.is_empty() {
-            let text = "No disk was found. Check cables and the firmware's settings (some controllers have to be set to AHCI), or make a medium with all drivers. F5 looks again.";
-            parts::text_at(frame, area, 0, text, parts::BAD);
+            let text = match &self.missing {
+                Some(missing) => format!("No disk was found: {missing} F5 looks again."),
+                None => "No disk was found. Check cables and the firmware's settings (some controllers have to be set to AHCI), or make a medium with all drivers. F5 looks again.".to_owned(),
+            };
+            parts::text_at(frame, area, 0, &text, parts::BAD);
             return;
         }
         let question = match self.image_bytes {
@@ -85,6 +90,9 @@ impl Screen for Disks {
             for line in content {
                 at = parts::text_at(frame, area, at, &format!("  {}", plain(&line, 200)), parts::PLAIN);
             }
+        }
+        if let Some(missing) = &self.missing {
+            at = parts::text_at(frame, area, at + 1, &plain(missing, 300), parts::WARN);
         }
         if let Some(refusal) = &self.refusal {
             parts::text_at(frame, area, at + 1, refusal, parts::BAD);

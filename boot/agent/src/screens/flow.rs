@@ -81,6 +81,8 @@ pub struct Flow {
     help: bool,
     note: Option<String>,
     warnings: Vec<String>,
+    /// Said before the disks came.
+    missing_drivers: Option<String>,
     /// After a wrong password of a restore: only the end is offered.
     is_ended: bool,
 }
@@ -100,6 +102,7 @@ impl Flow {
             help: false,
             note: None,
             warnings: Vec::new(),
+            missing_drivers: None,
             is_ended: false,
         };
         match flow.facts.unattended.clone() {
@@ -194,11 +197,13 @@ impl Flow {
                 self.top_mut().news(&news);
             }
             News::Connected => self.pop(),
+            News::MissingDrivers(sentence) => self.missing_drivers = Some(sentence),
             News::Disks(disks) => {
                 self.pop();
+                let missing = self.missing_drivers.take();
                 self.replace_or_push(match self.answers.is_backup {
-                    true => Disks::source(disks),
-                    false => Disks::target(disks, self.answers.source_bytes),
+                    true => Disks::source(disks, missing),
+                    false => Disks::target(disks, self.answers.source_bytes, missing),
                 });
             }
             News::Places(places, notes) => {

@@ -204,6 +204,8 @@ pub enum News {
         /// How it stands, in a sentence.
         state: String,
     },
+    /// Before the disks: devices of storage that no driver serves, and what to do, in a sentence.
+    MissingDrivers(String),
     /// The disks.
     Disks(Vec<DiskView>),
     /// The places, and what could not be asked.

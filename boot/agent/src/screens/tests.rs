@@ -316,6 +316,77 @@ fn what_is_not_there_is_said_with_a_way_on() {
 }
 
 #[test]
+fn devices_without_a_driver_are_named() {
+    let missing = "this medium has no driver for a device of this PC (RAID controller, PCI 1000:0016, class 0104). Make the medium with all drivers (--modules all), with firmware (--firmware), or with a newer kernel.";
+    let only_medium: Vec<DiskView> = disks().into_iter().filter(|disk| disk.is_medium).collect();
+    for found in [Vec::new(), only_medium] {
+        let mut sitting = Sitting::new(medium());
+        sitting.enter().news(News::MissingDrivers(missing.into())).news(News::Disks(found));
+        sitting.see("RAID controller, PCI 1000:0016, class 0104").see("--modules all").see("F5: look again");
+        // The next look finds it: nothing is said any more.
+        sitting.press(&[Key::F(5)]).news(News::Disks(disks())).see("Samsung");
+        assert!(!sitting.shown().contains("no driver"));
+    }
+    // The same where a disk to write to is looked for.
+    let mut sitting = Sitting::new(medium());
+    sitting.go_to_restore_images().enter().type_text("the password").enter().news(News::Opened(images()));
+    sitting.news(News::Certified { source_bytes: 1, content: Vec::new(), unreadable_bytes: 0 });
+    sitting.news(News::MissingDrivers(missing.into())).news(News::Disks(Vec::new()));
+    sitting.see("No disk was found: this medium has no driver").press(&[Key::Esc, Key::Esc]);
+}
+
+#[test]
+fn a_target_that_is_too_small_is_told_before_and_after() {
+    let mut sitting = Sitting::new(medium());
+    sitting.go_to_restore_images().enter().type_text("the password").enter().news(News::Opened(images()));
+    sitting.news(News::Certified { source_bytes: 2_000_000_000_000, content: Vec::new(), unreadable_bytes: 0 });
+    sitting.news(News::Disks(disks())).see("The image is of a disk of 2.0 TB").press(&[Key::Down, Key::Enter]);
+    // It may fit, where the end of the imaged disk is not used: the library looks before it writes.
+    sitting.see("this will happen").enter();
+    let sentence = "/dev/sdb: the image needs 2.0 TB, and it has 1.0 TB; give a larger disk";
+    sitting.news(News::Failed(Trouble { sentence: sentence.into(), is_final: false }));
+    sitting.see("give a larger disk").see("Try again").see("Go back").see("start menu").see("Power off");
+}
+
+#[test]
+fn an_unknown_machine_that_works_by_itself_shows_its_fingerprint() {
+    let facts = Facts { unattended: Some("This PC asks the server what to do, and does it.".into()), ..medium() };
+    let mut sitting = Sitting::new(Facts { counts_down: false, connects: true, ..facts });
+    assert!(matches!(sitting.asked().1, Request::Unattended));
+    let state = "the server did not take the medium's enrolment code; waiting for the operator";
+    sitting.news(News::Claim { fingerprint: "ABCD-EFGH".into(), state: state.into() });
+    sitting.see("ABCD-EFGH").see("Tell the server's operator").see("did not take the medium's enrolment code");
+    // It can be stopped.
+    sitting.press(&[Key::Esc]).see("Shall it be stopped?").press(&[Key::Char('y')]);
+    assert!(matches!(sitting.asked().1, Request::Cancel));
+    sitting.see("Stopping");
+    let sentence = "https://b: nobody waits any longer for an operator to let this PC in";
+    let (number, _) = sitting.asked();
+    sitting.flow.news(number, News::Failed(Trouble { sentence: sentence.into(), is_final: false }));
+    sitting.see("nobody waits any longer").see("Try again").see("Go back").see("Power off");
+    // Tried again and let in, it goes on.
+    sitting.enter().news(News::Claim { fingerprint: "ABCD-EFGH".into(), state: "waiting".into() }).see("ABCD-EFGH");
+    sitting.news(News::Told("connected to the server".into())).see("connected to the server");
+    assert!(!sitting.shown().contains("ABCD-EFGH"));
+}
+
+#[test]
+fn a_server_that_goes_in_the_middle_is_told_with_what_to_do() {
+    let mut sitting = Sitting::new(medium());
+    sitting.go_to_backup_password(true).type_text("password").enter().news(News::Opened(images())).enter();
+    sitting.news(progress("backup", 64_015_128_576, 60_000));
+    sitting
+        .news(News::Told("waiting for the server, for up to 4 min 50 s: https://b: the server gave no answer".into()));
+    sitting.see("waiting for the server, for up to 4 min 50 s").see("25 %").see("Esc: stop");
+    sitting.news(News::Told("the server answers again".into())).see("answers again");
+    let sentence =
+        "https://b/lab: the server could not be reached for 300 s; check the address, and that the server runs";
+    sitting.news(News::Failed(Trouble { sentence: sentence.into(), is_final: false })).see("could not be reached");
+    sitting.see("Try again").see("Go back").see("start menu").enter();
+    assert!(matches!(sitting.asked().1, Request::Backup(_)));
+}
+
+#[test]
 fn esc_goes_back_and_keeps_what_was_typed() {
     let mut sitting = Sitting::new(medium());
     sitting.enter().news(News::Disks(disks())).enter().news(News::Places(places(), Vec::new()));
@@ -422,6 +493,8 @@ fn some_news() -> impl Strategy<Value = News> {
         Just(News::Connected),
         Just(News::Disks(disks())),
         Just(News::Disks(Vec::new())),
+        Just(News::MissingDrivers("no driver ".repeat(90))),
+        Just(News::Claim { fingerprint: "ABCD-EFGH".into(), state: "waits".into() }),
         Just(News::Places(places(), vec!["a note".into()])),
         Just(News::Looked { holds: true, images: Some(images()) }),
         Just(News::Looked { holds: false, images: None }),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -16,6 +17,10 @@ const PREFIX: &str = "/api/v1";
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+const ADVICE_GONE: &str = "; look at the network cable, at the server's address, and whether the server runs";
+/// What to do where the server has let this machine in before and does not any more.
+pub(crate) const ADVICE_ENDED: &str = "; the session of this PC was ended on the server, or the machine was removed there: ask the operator, then try again";
 
 /// Why a request was not answered as it was hoped.
 #[derive(Debug)]
@@ -31,11 +36,6 @@ pub struct ApiFailure {
 impl ApiFailure {
     fn new(sentence: String) -> Self {
         Self { status: None, server_ms: None, sentence, can_pass: false }
-    }
-
-    /// A failure that no answer told.
-    pub(super) fn from_sentence(sentence: String) -> Self {
-        Self::new(sentence)
     }
 
     /// Whether it may go away by itself: no answer, or "later".
@@ -63,6 +63,8 @@ struct ErrorBody {
 /// A client of the management API.
 pub struct Api {
     client: HttpsClient,
+    /// Whether this machine was let in once.
+    has_session: AtomicBool,
 }
 
 impl Api {
@@ -72,12 +74,13 @@ impl Api {
     /// Where the address is none.
     pub fn new(endpoint: Endpoint) -> Result<Self, ApiFailure> {
         let client = HttpsClient::new(endpoint).map_err(|error| ApiFailure::new(error.to_string()))?;
-        Ok(Self { client })
+        Ok(Self { client, has_session: AtomicBool::new(false) })
     }
 
     /// Sends this token from now on.
     pub fn renew_token(&self, token: SecretBytes) {
         self.client.renew_token(token);
+        self.has_session.store(true, Ordering::Relaxed);
     }
 
     /// Asks once. `path` is below `/api/v1`.
@@ -119,7 +122,8 @@ impl Api {
         };
         let response = response.map_err(|error| {
             let can_pass = error.kind() == holotype_repo::ErrorKind::Io;
-            ApiFailure { can_pass, ..ApiFailure::new(error.to_string()) }
+            let advice = if error.advice().is_none() { ADVICE_GONE } else { "" };
+            ApiFailure { can_pass, ..ApiFailure::new(format!("{error}{advice}")) }
         })?;
         let status = response.status();
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
@@ -137,7 +141,8 @@ impl Api {
                 Err(_) => format!("the answer is {status} and not that of a Holotype server; look at the address"),
             };
             let can_pass = matches!(status.as_u16(), 429 | 502 | 503 | 504);
-            let sentence = format!("{subject}: {why}");
+            let ended = status == StatusCode::UNAUTHORIZED && self.has_session.load(Ordering::Relaxed);
+            let sentence = format!("{subject}: {why}{}", if ended { ADVICE_ENDED } else { "" });
             return Err(ApiFailure { status: Some(status), server_ms, sentence, can_pass });
         }
         Ok(bytes)

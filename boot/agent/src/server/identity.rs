@@ -9,7 +9,7 @@ use holotype_repo::core::secret::{Secret32, SecretBytes};
 use holotype_repo::core::signature::{MACHINE_CLAIM, MACHINE_ENROLMENT, MACHINE_SESSION, Signing, SigningContext};
 use holotype_repo::https::Endpoint;
 use holotype_repo::os::MachineParts;
-use holotype_repo::remote::HttpsStore;
+use holotype_repo::remote::{HttpsStore, Waiting};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long a server that gives no answer is waited for at the start.
-const FIRST_PATIENCE: Duration = Duration::from_secs(60);
+pub const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often an operator's word is asked for.
 const CLAIM_WAIT: Duration = Duration::from_secs(5);
 /// A clock that is further off is put right by the server's.
@@ -26,6 +26,11 @@ const MOST_SKEW_MS: i64 = 60_000;
 /// A token is renewed when so much of its life is left, in milliseconds, or half of it.
 const RENEW_BEFORE_MS: i64 = 20 * 60 * 1000;
 const RENEWER_WAIT: Duration = Duration::from_secs(2);
+
+/// Why a machine that the server knew has to be let in anew.
+const NOT_KNOWN: &str = "the server does not know this PC by its key (the machine was removed, or has another key now)";
+const CODE_REFUSED: &str = "the server did not take the medium's enrolment code (it was used, is too old, or wrong)";
+const WAITING: &str = "waiting for the operator";
 
 /// Where a profile names no organisation.
 const DEFAULT_ORGANISATION: &str = "default";
@@ -54,6 +59,18 @@ struct Claim {
     machine: Option<String>,
 }
 
+/// What the server says to an inventory; older ones say nothing of twins.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(default)]
+    address_twins: Vec<Twin>,
+}
+
+#[derive(Deserialize)]
+struct Twin {
+    mac: String,
+}
+
 /// What connecting tells.
 pub trait Connecting {
     /// A step, in a sentence.
@@ -62,6 +79,8 @@ pub trait Connecting {
     fn claim(&mut self, fingerprint: &str, state: &str);
     /// Whether it is to end.
     fn is_cancelled(&self) -> bool;
+    /// How long a server that gives no answer is waited for.
+    fn patience(&self) -> Duration;
 }
 
 struct Token {
@@ -154,13 +173,20 @@ impl ServerSide {
         &self.endpoint.origin
     }
 
-    /// A repository's store; its token is renewed as long as it is used.
+    /// A repository's store; its token is renewed as long as it is used. A server that is gone is waited for up to
+    /// `patience`, 300 s where nothing is said, and `waiting` is told.
     ///
     /// # Errors
     /// Those of [`HttpsStore::open`].
-    pub fn store(&self, repository: &str) -> holotype_repo::Result<Arc<HttpsStore>> {
+    pub fn store(
+        &self,
+        repository: &str,
+        patience: Option<Duration>,
+        waiting: Arc<dyn Waiting>,
+    ) -> holotype_repo::Result<Arc<HttpsStore>> {
         let token = Some(lock(&self.token).secret.clone());
-        let store = Arc::new(HttpsStore::open(Endpoint { token, ..self.endpoint.clone() }, repository)?);
+        let endpoint = Endpoint { token, ..self.endpoint.clone() };
+        let store = Arc::new(HttpsStore::open_told(endpoint, repository, patience, waiting)?);
         lock(&self.stores).push(Arc::downgrade(&store));
         Ok(store)
     }
@@ -169,10 +195,14 @@ impl ServerSide {
     ///
     /// # Errors
     /// Where it does not take it.
-    pub fn tell_inventory(&self) -> Result<(), ApiFailure> {
+    ///
+    /// Gives the addresses that another machine of the server has too.
+    pub fn tell_inventory(&self) -> Result<Vec<String>, ApiFailure> {
         let parts = MachineParts::read().unwrap_or_else(|_| MachineParts::identity());
         let body = serde_json::to_value(parts).unwrap_or(Value::Null);
-        self.api.ask::<Value>(Method::PUT, &format!("/machines/{}/inventory", self.machine), Some(&body)).map(drop)
+        let path = format!("/machines/{}/inventory", self.machine);
+        let told: Told = self.api.ask(Method::PUT, &path, Some(&body))?;
+        Ok(told.address_twins.into_iter().map(|twin| twin.mac).collect())
     }
 
     fn renew_if_due(&self) {
@@ -241,7 +271,8 @@ impl Asking {
             connecting.tell(&format!("asking {} for a session", server.url));
             match self.session(&machine, connecting) {
                 Ok(token) => return Ok((machine, token)),
-                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(failure),
+                // Another key than the one that the server knows, or the machine was removed there.
+                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(NOT_KNOWN),
                 Err(failure) => return Err(failure.to_string()),
             }
         }
@@ -250,16 +281,14 @@ impl Asking {
             match self.enrol(&enrolment.code, connecting) {
                 Ok(enrolled) => return Ok(enrolled),
                 // Used already: a medium that keeps no key makes a new one at each boot.
-                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(failure),
+                Err(failure) if failure.is(StatusCode::UNAUTHORIZED) => why_not = Some(CODE_REFUSED),
                 Err(failure) => return Err(failure.to_string()),
             }
         }
-        self.claim(server, connecting).map_err(|failure| match why_not {
-            Some(before) if failure.is(StatusCode::NOT_FOUND) => {
-                format!("{before}; make a medium with a new enrolment code")
-            }
-            _ => failure.to_string(),
-        })
+        if let Some(why) = why_not {
+            connecting.tell(why);
+        }
+        self.claim(server, why_not, connecting)
     }
 
     fn session(&mut self, machine: &str, connecting: &mut dyn Connecting) -> Result<Token, ApiFailure> {
@@ -274,9 +303,12 @@ impl Asking {
                     connecting.tell("the clock of this PC is off; taking the server's time");
                 }
                 Err(failure)
-                    if failure.can_pass() && started.elapsed() < FIRST_PATIENCE && !connecting.is_cancelled() =>
+                    if failure.can_pass()
+                        && started.elapsed() < connecting.patience()
+                        && !connecting.is_cancelled() =>
                 {
-                    connecting.tell(&format!("{failure}; trying again"));
+                    let left = connecting.patience().saturating_sub(started.elapsed()).as_secs();
+                    connecting.tell(&format!("{failure}; trying again, for {left} s more"));
                     sleep(Duration::from_secs(2), &|| connecting.is_cancelled());
                 }
                 other => return other,
@@ -304,9 +336,12 @@ impl Asking {
         loop {
             match self.api.ask(Method::POST, path, Some(body)) {
                 Err(failure)
-                    if failure.can_pass() && started.elapsed() < FIRST_PATIENCE && !connecting.is_cancelled() =>
+                    if failure.can_pass()
+                        && started.elapsed() < connecting.patience()
+                        && !connecting.is_cancelled() =>
                 {
-                    connecting.tell(&format!("{failure}; trying again"));
+                    let left = connecting.patience().saturating_sub(started.elapsed()).as_secs();
+                    connecting.tell(&format!("{failure}; trying again, for {left} s more"));
                     sleep(Duration::from_secs(2), &|| connecting.is_cancelled());
                 }
                 other => return other,
@@ -325,33 +360,48 @@ impl Asking {
         Ok((enrolled.machine, Token { secret, expires_ms: enrolled.expires_ms, lifetime_ms }))
     }
 
-    /// Asks until the operator has decided.
-    fn claim(&mut self, server: &Server, connecting: &mut dyn Connecting) -> Result<(String, Token), ApiFailure> {
+    /// Asks until the operator has decided. `why_not` is why neither key nor code opened.
+    fn claim(
+        &mut self,
+        server: &Server,
+        why_not: Option<&str>,
+        connecting: &mut dyn Connecting,
+    ) -> Result<(String, Token), String> {
         let organisation = server.organisation.as_deref().unwrap_or(DEFAULT_ORGANISATION);
         let mut body = self.body(MACHINE_CLAIM, &machine_proof::claim_message(organisation, &self.key.writer()));
         body["organisation"] = json!(organisation);
         // By this PC itself, not by what the server says it is.
         let fingerprint = machine_proof::fingerprint(&self.key.writer());
-        let refused = |why: &str| ApiFailure::from_sentence(format!("this PC and the server: {why}"));
+        let url = &server.url;
+        let before = why_not.map(|why| format!("{why}, and ")).unwrap_or_default();
+        let refused = |why: &str| Err(format!("{url}: {before}{why}"));
         loop {
-            let claim: Claim = self.ask("/machine/claims", &body, connecting)?;
+            let claim: Claim = self.ask("/machine/claims", &body, connecting).map_err(|failure| failure.to_string())?;
             match (claim.state.as_str(), claim.machine) {
                 ("approved", Some(machine)) => {
-                    let token = self.session(&machine, connecting)?;
+                    let token = self.session(&machine, connecting).map_err(|failure| failure.to_string())?;
                     return Ok((machine, token));
                 }
                 ("approved", None) => {
-                    return Err(refused("it was let in, but the server did not say as which machine"));
+                    return refused("the server let this PC in, but did not say as which machine; use a newer server");
                 }
                 ("refused", _) => {
-                    return Err(refused("the operator refused it; ask the operator, or make a medium with a code"));
+                    return refused(&format!(
+                        "the server does not let this PC in: an operator refused it, or the server takes no machines \
+                         that it does not know; tell the operator its fingerprint {fingerprint}, or make a medium with \
+                         a new enrolment code (holotype machine media)"
+                    ));
                 }
                 _ => {}
             }
-            connecting.claim(&fingerprint, "waiting for the operator");
+            connecting
+                .claim(&fingerprint, &why_not.map_or_else(|| WAITING.to_owned(), |why| format!("{why}; {WAITING}")));
             sleep(CLAIM_WAIT, &|| connecting.is_cancelled());
             if connecting.is_cancelled() {
-                return Err(refused("nobody waits for the operator any longer"));
+                return refused(&format!(
+                    "nobody waits any longer for an operator to let this PC in; its fingerprint is {fingerprint}: \
+                     have it approved (holotype machine approve), then try again"
+                ));
             }
         }
     }

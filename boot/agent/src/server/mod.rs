@@ -11,8 +11,9 @@ mod identity;
 mod lists;
 mod runs;
 
+pub(crate) use api::ADVICE_ENDED;
 pub use api::{Api, ApiFailure};
-pub use identity::{Connecting, ServerSide};
+pub use identity::{Connecting, FIRST_PATIENCE, ServerSide};
 pub(crate) use lists::minute_of;
 pub use lists::{ListedRepository, ListedStorage};
 pub use runs::{Run, RunEnd, RunState};

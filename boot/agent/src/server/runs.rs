@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long a server that is gone is waited for between runs, and to take a result.
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// The same for the result of a run that a person has stopped.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(15);
 /// How long one question for runs waits at the server, in seconds: a person who stops it waits no longer.
 const POLL_SECONDS: u8 = 5;
 /// Longest result, in characters, as the server takes it.
@@ -69,9 +71,15 @@ impl ServerSide {
     ///
     /// # Errors
     /// Where the server refuses, or is gone for long.
-    pub fn queued_runs(&self, tell: impl FnMut(&str), cancelled: &dyn Fn() -> bool) -> Result<Vec<Run>, ApiFailure> {
+    pub fn queued_runs(
+        &self,
+        patience: Option<Duration>,
+        tell: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<Run>, ApiFailure> {
         let path = format!("/machine/runs?wait_seconds={POLL_SECONDS}");
-        let runs: Runs = self.api.ask_patiently((Method::GET, &path, None), PATIENCE, tell, cancelled)?;
+        let patience = patience.unwrap_or(PATIENCE);
+        let runs: Runs = self.api.ask_patiently((Method::GET, &path, None), patience, tell, cancelled)?;
         Ok(runs.items)
     }
 
@@ -107,10 +115,16 @@ impl ServerSide {
     ///
     /// # Errors
     /// 409 where it is not queued any more.
-    pub fn start_run(&self, run: &Run) -> Result<(), ApiFailure> {
+    pub fn start_run(
+        &self,
+        run: &Run,
+        patience: Option<Duration>,
+        tell: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), ApiFailure> {
         let path = format!("/machine/runs/{}/start", run.id);
-        let quiet = |_: &str| {};
-        self.api.ask_patiently::<Value>((Method::POST, &path, None), PATIENCE, quiet, &|| false).map(drop)
+        let asked = (Method::POST, path.as_str(), None);
+        self.api.ask_patiently::<Value>(asked, patience.unwrap_or(PATIENCE), tell, cancelled).map(drop)
     }
 
     /// Tells how far a run is; asked once.
@@ -129,7 +143,7 @@ impl ServerSide {
         self.api.ask::<Value>(Method::POST, &format!("/machine/runs/{}/progress", run.id), Some(&body)).map(drop)
     }
 
-    /// Records how a run ended. A server that is gone is waited for.
+    /// Records how a run ended. A server that is gone is waited for, not long where a person stopped the run.
     ///
     /// # Errors
     /// Where it does not take it.
@@ -137,6 +151,7 @@ impl ServerSide {
         &self,
         run: &Run,
         end: &RunEnd,
+        patience: Option<Duration>,
         tell: impl FnMut(&str),
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), ApiFailure> {
@@ -150,7 +165,11 @@ impl ServerSide {
         let body = json!({ "state": state, "image": end.image, "result": result, "receipt": end.receipt });
         let path = format!("/machine/runs/{}/end", run.id);
         let asked = (Method::POST, path.as_str(), Some(&body));
-        match self.api.ask_patiently::<Value>(asked, PATIENCE, tell, cancelled) {
+        let patience = match end.state {
+            RunState::Cancelled => STOPPED_PATIENCE,
+            _ => patience.unwrap_or(PATIENCE),
+        };
+        match self.api.ask_patiently::<Value>(asked, patience, tell, cancelled) {
             // An answer that was lost: it is recorded already.
             Err(failure) if failure.is(http::StatusCode::CONFLICT) => Ok(()),
             other => other.map(drop),

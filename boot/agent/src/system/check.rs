@@ -79,6 +79,9 @@ fn look(booted: &Booted, words: &[&str], steps: &mut Vec<String>) -> Value {
         .filter_map(|word| word.strip_prefix("keyboard:"))
         .map(|name| or_error(keyboard::load(name).map(|()| json!(name))))
         .collect();
+    let classes = [modules::STORAGE, modules::NETWORK].into_iter();
+    let without_driver = classes.flat_map(|class| modules::without_driver(Path::new(modules::DEVICES), class));
+    let without_driver: Vec<String> = without_driver.map(|device| device.to_string()).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "profile": match &booted.profile {
@@ -90,6 +93,7 @@ fn look(booted: &Booted, words: &[&str], steps: &mut Vec<String>) -> Value {
         "seconds": { "agent": started, "disks": disks_found, "network": network_ready, "end": uptime() },
         "modules": modules::loaded(),
         "module_errors": modules::errors(),
+        "without_driver": without_driver,
         "links": network::links().into_iter().map(|link| json!({
             "name": link.name, "mac": link.mac, "driver": link.driver, "carrier": link.carrier, "addresses": link.addresses,
         })).collect::<Vec<_>>(),

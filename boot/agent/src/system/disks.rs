@@ -37,19 +37,13 @@ pub fn wait(tell: &mut dyn FnMut(&str), cancelled: &dyn Fn() -> bool) {
         std::thread::sleep(PAUSE);
     }
     if !known.iter().any(|name| is_disk(name)) {
-        let missing = modules::without_driver(Path::new("/sys/devices"), 1);
-        let ids: Vec<&str> = missing.iter().map(|it| it.id.as_str()).collect();
-        tell(&match ids.is_empty() {
-            true => {
+        tell(&match modules::missing_sentence(Path::new(modules::DEVICES), modules::STORAGE) {
+            None => {
                 "No disk was found. Look at the cables, and in the firmware's setup whether the disks are switched \
                      off or joined to a RAID."
                     .to_owned()
             }
-            false => format!(
-                "No disk was found: this medium has no driver for the PC's storage ({}). Make the medium with all \
-                 modules, or with a newer kernel.",
-                ids.join(", ")
-            ),
+            Some(missing) => format!("No disk was found: {missing}"),
         });
     }
 }

@@ -19,6 +19,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, String> {
     let server = worker.server().ok_or("the medium's profile names no server")?;
     let cancelled = || telling.cancel.is_cancelled();
+    let tell = |step: &str| telling.step(step);
+    let patience = worker.setup.server_patience;
     let mut lines = Vec::new();
     let mut failures = Vec::new();
     let mut seen = HashSet::new();
@@ -27,7 +29,7 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
         if lines.is_empty() {
             telling.step("waiting for a task of the server");
         }
-        let runs = server.queued_runs(|step| telling.step(step), &cancelled).map_err(|failure| failure.to_string())?;
+        let runs = server.queued_runs(patience, tell, &cancelled).map_err(|failure| failure.to_string())?;
         let next = runs.into_iter().find(|run| !seen.contains(&run.id));
         match next {
             _ if cancelled() => return Err("it was stopped".to_owned()),
@@ -35,7 +37,7 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
             None => break,
             Some(run) => {
                 seen.insert(run.id.clone());
-                match server.start_run(&run) {
+                match server.start_run(&run, patience, tell, &cancelled) {
                     // Cancelled meanwhile.
                     Err(failure) if failure.is(StatusCode::CONFLICT) => {
                         telling.news(News::Warning(failure.to_string()));
@@ -47,8 +49,10 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
                 unreadable_bytes += unreadable;
                 telling.meter.clear();
                 telling.step("telling the server how it ended");
+                // Who stopped the run does not stop its result: that has its own end.
+                let stopped = telling.cancel.is_cancelled();
                 server
-                    .end_run(&run, &end, |step| telling.step(step), &|| false)
+                    .end_run(&run, &end, patience, tell, &|| !stopped && cancelled())
                     .map_err(|failure| format!("{}; but the server was not told: {failure}", end.result))?;
                 if end.state != RunState::Done {
                     failures.push(format!("{}: {}", run.action, end.result));

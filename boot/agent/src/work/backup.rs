@@ -1,7 +1,7 @@
 //! Backup, as the command does it: allocation maps on, the newest image of the same name looked at first.
 
 use super::places::Reached;
-use super::{Own, Telling, limits};
+use super::{Own, Telling, limits, sentence};
 use crate::screens::text::{duration, size};
 use crate::screens::{BackupOrder, Finished};
 use holotype_repo::os::{open_source, own_disk};
@@ -35,7 +35,7 @@ pub(super) fn run(
         Err(error) if error.kind() == ErrorKind::Cancelled => {
             Err("the backup was stopped; what was stored already is found again by the next one".to_owned())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(sentence(&error)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What opens a repository where nobody types a password.
 
-use super::Setup;
+use super::{Setup, sentence};
 use crate::server::ServerSide;
 use holotype_boot::profile::Task;
 use holotype_repo::core::secret::SecretBytes;
@@ -16,14 +16,16 @@ pub fn for_backup(setup: &Setup) -> Result<Credentials, String> {
     if let Some(credentials) = &setup.credentials {
         return Ok(credentials.clone());
     }
-    match setup.profile.as_ref().map(|profile| &profile.task) {
-        Some(Task::Backup { writer_key, .. }) => {
-            let bytes = from_hex(writer_key).ok_or("the medium's writer key is none; make the medium anew")?;
-            Ok(Credentials::key_file(bytes.expose().to_vec()))
-        }
-        _ => Err("this medium has no writer key, so it cannot add images without a password; make a medium with one"
-            .to_owned()),
-    }
+    let writer_key = setup.profile.as_ref().and_then(|profile| match &profile.task {
+        Task::Backup { writer_key, .. } => Some(writer_key),
+        _ => profile.writer_key.as_ref().map(|key| &key.0),
+    });
+    let writer_key = writer_key.ok_or(
+        "this medium has no writer key, so it cannot add images without a password; make one with it \
+         (holotype key add --role writer, then holotype boot create --task server --writer-key-file), or back up by hand",
+    )?;
+    let bytes = from_hex(writer_key).ok_or("the medium's writer key is none; make the medium anew")?;
+    Ok(Credentials::key_file(bytes.expose().to_vec()))
 }
 
 /// Opens a repository for an unattended restore: with what the command line gave, or with the grant that the server
@@ -40,7 +42,7 @@ pub fn for_restore(
 ) -> Result<Repository, String> {
     match &setup.credentials {
         Some(credentials) => {
-            Repository::open_shared(Arc::clone(store), credentials, Some(cache)).map_err(|error| error.to_string())
+            Repository::open_shared(Arc::clone(store), credentials, Some(cache)).map_err(|error| sentence(&error))
         }
         None => open_with_grant(store, grants, image, cache),
     }
@@ -52,6 +54,8 @@ pub struct Grants<'a> {
     pub server: Option<&'a ServerSide>,
     /// Name of the image's repository there.
     pub repository: Option<&'a str>,
+    /// Told of each wait.
+    pub tell: &'a dyn Fn(&str),
     /// Whether a person wants to wait no longer.
     pub cancelled: &'a dyn Fn() -> bool,
 }
@@ -66,13 +70,13 @@ fn open_with_grant(
     let (Some(server), Some(repository)) = (grants.server, grants.repository) else {
         return Err("keys are granted for repositories on a server; restore by hand with the password".to_owned());
     };
-    let keys = server.granted_keys(repository, image, |_| {}, grants.cancelled).map_err(|failure| {
+    let keys = server.granted_keys(repository, image, grants.tell, grants.cancelled).map_err(|failure| {
         format!(
             "{failure}; have an operator grant the keys to this PC (key {}), or restore by hand with the password",
             server.fingerprint()
         )
     })?;
-    Repository::open_granted(Arc::clone(store), &keys, server.seed(), Some(cache)).map_err(|error| error.to_string())
+    Repository::open_granted(Arc::clone(store), &keys, server.seed(), Some(cache)).map_err(|error| sentence(&error))
 }
 
 fn from_hex(text: &str) -> Option<SecretBytes> {

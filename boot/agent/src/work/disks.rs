@@ -2,6 +2,7 @@
 
 use crate::screens::DiskView;
 use crate::screens::text::{plain, size};
+use crate::system::modules::{self, STORAGE};
 use crate::system::places;
 use holotype_boot::profile::DiskChoice;
 use holotype_repo::core::layout::{self, DiskLayout, SurveyOptions, VolumeInfo};
@@ -88,6 +89,14 @@ fn line_of(volume: &VolumeInfo) -> String {
     format!("{}: {}  {}{label}", volume.title(), plain(filesystem, 20), size(volume.bytes))
 }
 
+/// Where there is no disk but the medium: devices of storage that no driver serves, and what to do, in a sentence.
+pub fn missing_drivers(disks: &[DiskView]) -> Option<String> {
+    if disks.iter().any(|disk| !disk.is_medium) || !crate::system::is_init() {
+        return None;
+    }
+    modules::missing_sentence(Path::new(modules::DEVICES), STORAGE)
+}
+
 /// The disk that a profile or a task means.
 ///
 /// # Errors
@@ -101,17 +110,38 @@ pub fn choose<'a>(disks: &'a [DiskView], choice: &DiskChoice) -> Result<&'a Disk
             candidates.len(),
             names()
         )),
-        DiskChoice::Only | DiskChoice::First => candidates.first().copied().ok_or_else(|| {
-            "no disk was found; check cables and the firmware's settings, or take a medium with all drivers".to_owned()
-        }),
+        DiskChoice::Only | DiskChoice::First => candidates.first().copied().ok_or_else(|| no_disk(disks)),
         DiskChoice::Serial(serial) => {
             let mut found = candidates.iter().filter(|disk| disk.serial.trim() == serial.trim());
             match (found.next(), found.next()) {
                 (Some(disk), None) => Ok(disk),
                 (Some(_), Some(_)) => Err(format!("two disks have the serial number {serial}; choose by hand")),
-                _ => Err(format!("no disk has the serial number {serial}; there are: {}; choose by hand", names())),
+                _ if candidates.is_empty() => Err(no_disk(disks)),
+                _ => {
+                    let there: Vec<String> = candidates.iter().map(|disk| with_serial(disk)).collect();
+                    Err(format!(
+                        "no disk has the serial number {serial}; there are {}; choose by hand, or make a medium or task \
+                         that names one of them",
+                        there.join(", ")
+                    ))
+                }
             }
         }
+    }
+}
+
+fn with_serial(disk: &DiskView) -> String {
+    match disk.serial.trim() {
+        "" => format!("{} (without a serial number)", disk.short_name()),
+        serial => format!("{} ({serial})", disk.short_name()),
+    }
+}
+
+fn no_disk(disks: &[DiskView]) -> String {
+    let what = if disks.is_empty() { "no disk was found" } else { "no disk was found but the boot medium itself" };
+    match missing_drivers(disks) {
+        Some(missing) => format!("{what}: {missing}"),
+        None => format!("{what}; check cables and the firmware's settings, or take a medium with all drivers"),
     }
 }
 
@@ -142,7 +172,13 @@ mod tests {
         let chosen = |choice: DiskChoice| choose(&disks, &choice).map(DiskView::short_name);
         assert!(chosen(DiskChoice::Only).unwrap_err().contains("sdb, sdc"));
         assert_eq!(choose(&disks[..2], &DiskChoice::Only).unwrap().short_name(), "sdb");
-        assert!(choose(&disks[..1], &DiskChoice::Only).unwrap_err().contains("no disk was found"));
+        for choice in [DiskChoice::Only, DiskChoice::First, DiskChoice::Serial("S1".into())] {
+            let told = choose(&disks[..1], &choice).unwrap_err();
+            assert!(told.contains("but the boot medium itself") && told.contains("check cables"), "{told}");
+        }
+        assert!(choose(&[], &DiskChoice::Only).unwrap_err().starts_with("no disk was found;"));
+        let told = chosen(DiskChoice::Serial("S9".into())).unwrap_err();
+        assert!(told.contains("there are sdb (S1), sdc (S2); choose by hand"), "{told}");
         assert_eq!(chosen(DiskChoice::First).unwrap(), "sdb");
         assert_eq!(chosen(DiskChoice::Serial("S2".into())).unwrap(), "sdc");
         assert!(chosen(DiskChoice::Serial("M".into())).is_err(), "never the medium");

@@ -9,21 +9,26 @@ mod backup;
 mod credentials;
 pub mod disks;
 mod limits;
+mod line;
 mod meter;
 mod network;
 mod places;
 mod restore;
 
+pub use line::Line;
+pub(crate) use line::sentence;
 pub use meter::Meter;
 
 use crate::screens::{BackupOrder, Finished, ImageView, Location, News, Request, RestoreOrder, Trouble, Typed};
 use crate::server::ServerSide;
 use crate::unattended;
 use holotype_boot::profile::{BootProfile, Place};
+use holotype_repo::remote::Waiting;
 use holotype_repo::{CancelToken, Credentials, ErrorKind, Image, InitOptions, Job, Repository};
 use places::Reached;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Tags by which a machine finds its own images: what it told when it made them.
 const TAG_UUID: &str = "machine-uuid";
@@ -46,6 +51,8 @@ pub struct Setup {
     pub credentials: Option<Credentials>,
     /// Derive keys of new repositories with the least cost that is allowed, for tests.
     pub fast_derivation: bool,
+    /// How long a server that is gone is waited for, in place of what each kind of request takes.
+    pub server_patience: Option<Duration>,
 }
 
 /// Where the work's word goes, and what stops it. Shared by threads.
@@ -90,6 +97,7 @@ impl Telling {
 pub struct Worker {
     pub(crate) setup: Arc<Setup>,
     server: Arc<Mutex<Option<Arc<ServerSide>>>>,
+    line: Arc<Line>,
     network_is_up: bool,
     reached: Option<Reached>,
     repository: Option<Repository>,
@@ -98,7 +106,14 @@ pub struct Worker {
 impl Worker {
     /// A worker that has done nothing yet.
     pub fn new(setup: Arc<Setup>) -> Self {
-        Self { setup, server: Arc::default(), network_is_up: false, reached: None, repository: None }
+        Self {
+            setup,
+            server: Arc::default(),
+            line: Arc::default(),
+            network_is_up: false,
+            reached: None,
+            repository: None,
+        }
     }
 
     /// The server, where it is connected.
@@ -113,6 +128,7 @@ impl Worker {
 
     /// Does a request and tells its end.
     pub fn handle(&mut self, request: Request, telling: &Telling) {
+        self.line.take(telling);
         let result = match request {
             Request::Connect => self.connect(telling).map(|()| News::Connected),
             Request::ListDisks => self.list_disks(telling),
@@ -121,7 +137,7 @@ impl Worker {
                 let (places, notes) = places::list(&self.setup, self.server().as_deref());
                 Ok(News::Places(places, notes))
             }
-            Request::Look(location) => self.look(&location),
+            Request::Look(location) => self.look(&location, telling),
             Request::Make(typed) => self.make(&typed),
             Request::Open(typed) => self.open(&typed),
             Request::Certify(image, password) => self.certify(&image, password.as_ref()),
@@ -147,20 +163,31 @@ impl Worker {
 
     fn list_disks(&self, telling: &Telling) -> Result<News, String> {
         self.wait_for_disks(telling);
-        disks::list(&self.setup.files).map(News::Disks)
+        let disks = disks::list(&self.setup.files)?;
+        if let Some(missing) = disks::missing_drivers(&disks) {
+            telling.news(News::MissingDrivers(missing));
+        }
+        Ok(News::Disks(disks))
     }
 
     /// Goes to a place.
-    pub(crate) fn reach(&mut self, location: &Location) -> Result<&mut Reached, String> {
+    pub(crate) fn reach(&mut self, location: &Location, telling: &Telling) -> Result<&mut Reached, String> {
         // What was mounted before is let go first: it may be the same.
         self.repository = None;
         self.reached = None;
-        let reached = places::reach(location, self.server().as_deref())?;
+        if location.is_on_server() {
+            // A session that was ended since is opened anew.
+            self.connect(telling)?;
+        }
+        let open = |server: &ServerSide, repository: &str| {
+            server.store(repository, self.setup.server_patience, Arc::clone(&self.line) as Arc<dyn Waiting>)
+        };
+        let reached = places::reach(location, self.server().as_deref(), &open)?;
         Ok(self.reached.insert(reached))
     }
 
-    fn look(&mut self, location: &Location) -> Result<News, String> {
-        let holds = self.reach(location)?.holds;
+    fn look(&mut self, location: &Location, telling: &Telling) -> Result<News, String> {
+        let holds = self.reach(location, telling)?.holds;
         let images = match (location, self.server()) {
             (Location::Place(Place::Server { repository }), Some(server)) => {
                 Some(server.images(repository).map_err(|failure| failure.to_string())?)
@@ -183,7 +210,7 @@ impl Worker {
         let credentials = Credentials::password(typed.0.expose().to_vec());
         let options =
             InitOptions { fast_derivation, pack_bytes: limits::MOST_PACK_BYTES, ..InitOptions::new(credentials) };
-        let made = Repository::init_shared(store, &options, Some(&cache)).map_err(|error| error.to_string())?;
+        let made = Repository::init_shared(store, &options, Some(&cache)).map_err(|error| sentence(&error))?;
         reached.holds = true;
         self.repository = Some(made);
         Ok(News::Opened(Vec::new()))
@@ -199,7 +226,7 @@ impl Worker {
                 Ok(News::Opened(images))
             }
             Err(error) if error.kind() == ErrorKind::WrongPassword => Ok(News::WrongPassword),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(sentence(&error)),
         }
     }
 
@@ -210,7 +237,7 @@ impl Worker {
             Ok(listed) => listed,
             // A writer's key opens no image, and lists none.
             Err(error) if error.kind() == ErrorKind::NotAllowed => return Ok(Vec::new()),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(sentence(&error)),
         };
         let view = |image: &Image| ImageView {
             id: image.image.to_string(),
@@ -232,7 +259,7 @@ impl Worker {
         let image = match repository.show(id, password.map(|typed| &typed.0)) {
             Ok(image) => image,
             Err(error) if error.kind() == ErrorKind::WrongPassword => return Ok(News::WrongPassword),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(sentence(&error)),
         };
         let detail = image.detail.as_ref();
         let layout = detail.and_then(|detail| detail.layout.as_ref());
@@ -283,10 +310,10 @@ impl Worker {
     ) -> Result<backup::BackedUp, String> {
         let credentials = credentials::for_backup(&self.setup)?;
         let cache = self.cache();
-        let reached = self.reach(location)?;
-        let store = reached.store.clone().filter(|_| reached.holds).ok_or("there is no repository at that place")?;
+        let reached = self.reach(location, telling)?;
+        let store = reached.store.clone().filter(|_| reached.holds).ok_or_else(|| no_repository(location))?;
         let opened = Repository::open_shared(store, &credentials, Some(&cache));
-        self.repository = Some(opened.map_err(|error| error.to_string())?);
+        self.repository = Some(opened.map_err(|error| sentence(&error))?);
         let (repository, reached) = self.opened()?;
         let done = backup::run(repository, reached, order, &Own::of(&self.setup), telling)?;
         self.tell_server(&done.report, telling);
@@ -301,19 +328,31 @@ impl Worker {
         telling: &Telling,
     ) -> Result<restore::Restored, String> {
         let (cache, setup, server) = (self.cache(), Arc::clone(&self.setup), self.server());
-        let reached = self.reach(location)?;
-        let store = reached.store.clone().filter(|_| reached.holds).ok_or("there is no repository at that place")?;
+        let reached = self.reach(location, telling)?;
+        let store = reached.store.clone().filter(|_| reached.holds).ok_or_else(|| no_repository(location))?;
         let name = match location {
             Location::Place(Place::Server { repository }) => Some(repository.as_str()),
             _ => None,
         };
         let cancelled = || telling.cancel.is_cancelled();
-        let grants = credentials::Grants { server: server.as_deref(), repository: name, cancelled: &cancelled };
+        let tell = |step: &str| telling.step(step);
+        let grants =
+            credentials::Grants { server: server.as_deref(), repository: name, tell: &tell, cancelled: &cancelled };
         let opened = credentials::for_restore(&setup, &store, &grants, &order.image.id, &cache)?;
         self.repository = Some(opened);
         let (repository, reached) = self.opened()?;
         restore::run(repository, reached, order, setup.is_init, telling)
     }
+}
+
+/// What an unattended task is told where its place is empty: nobody is there to choose a password.
+fn no_repository(location: &Location) -> String {
+    let place = match location {
+        Location::Place(Place::Server { repository }) => format!("repository {repository} on the server"),
+        Location::Place(_) => "the task's place".to_owned(),
+        Location::Folder(folder) => folder.display().to_string(),
+    };
+    format!("{place}: no repository was made there yet; make it by hand once (in the menu, or with holotype init)")
 }
 
 /// What this machine is, for finding its own images.

@@ -2,31 +2,41 @@
 
 use super::{Telling, Worker};
 use crate::screens::News;
-use crate::server::{Connecting, ServerSide};
+use crate::server::{Connecting, FIRST_PATIENCE, ServerSide};
 use crate::system::{machine_key, network};
 use holotype_boot::profile::Style;
+use http::StatusCode;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
-impl Connecting for &Telling {
+/// [`Telling`] with the patience of this run of the program.
+struct Patient<'a>(&'a Telling, Option<Duration>);
+
+impl Connecting for Patient<'_> {
     fn tell(&mut self, step: &str) {
-        self.step(step);
+        self.0.step(step);
     }
 
     fn claim(&mut self, fingerprint: &str, state: &str) {
-        self.news(News::Claim { fingerprint: fingerprint.to_owned(), state: state.to_owned() });
+        self.0.news(News::Claim { fingerprint: fingerprint.to_owned(), state: state.to_owned() });
     }
 
     fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
+        self.0.cancel.is_cancelled()
+    }
+
+    fn patience(&self) -> Duration {
+        self.1.unwrap_or(FIRST_PATIENCE)
     }
 }
 
 impl Worker {
-    /// Brings the network up where the profile wants one, and comes to terms with its server.
+    /// Brings the network up where the profile wants one, and comes to terms with its server; anew where the server has
+    /// ended the session that there was.
     ///
     /// # Errors
     /// In a sentence.
@@ -38,14 +48,30 @@ impl Worker {
                 .map_err(|error| error.to_string())?;
             self.network_is_up = true;
         }
-        let (Some(server), None) = (&profile.server, self.server()) else { return Ok(()) };
+        let Some(server) = &profile.server else { return Ok(()) };
+        if let Some(side) = self.server() {
+            // Whatever else it says: the session is as it was.
+            let is_let_in = side.tell_inventory().err().is_none_or(|failure| !failure.is(StatusCode::UNAUTHORIZED));
+            if is_let_in {
+                return Ok(());
+            }
+            telling.step("the server ended the session of this PC; asking for another one");
+            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let seed = self.machine_key()?;
-        let mut connecting = telling;
+        let mut connecting = Patient(telling, self.setup.server_patience);
         let side = ServerSide::connect(server, &seed, &profile.name, &self.setup.state_dir, &mut connecting)?;
         telling.step("connected to the server");
         // The server's list of machines is a convenience.
-        if let Err(failure) = side.tell_inventory() {
-            telling.step(&format!("the server did not take what this PC is made of: {failure}"));
+        match side.tell_inventory() {
+            Ok(twins) if twins.is_empty() => {}
+            Ok(twins) => telling.news(News::Warning(format!(
+                "another machine of the server has this PC's network address {} too; network boot may take one for the \
+                 other: tell the server's operator (holotype machine show {})",
+                twins.join(", "),
+                side.machine()
+            ))),
+            Err(failure) => telling.step(&format!("the server did not take what this PC is made of: {failure}")),
         }
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(side);
         Ok(())

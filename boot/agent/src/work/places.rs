@@ -1,11 +1,12 @@
 //! Places: which there are, and going to one.
 
-use super::Setup;
+use super::{Setup, sentence};
 use crate::screens::text::size;
 use crate::screens::{Location, PlaceView};
 use crate::server::{ListedStorage, ServerSide};
 use crate::system::places::{self, Mounted, Partition};
 use holotype_boot::profile::Place;
+use holotype_repo::remote::HttpsStore;
 use holotype_repo::store::{Folder, LocalStore};
 use holotype_repo::{ErrorKind, Store};
 use std::path::{Path, PathBuf};
@@ -100,14 +101,17 @@ fn place_of_storage(storage: &ListedStorage) -> Option<PlaceView> {
     Some(PlaceView { title, detail, location: Location::Place(place) })
 }
 
+/// Opens a repository of a server.
+pub type OpenStore<'a> = &'a dyn Fn(&ServerSide, &str) -> holotype_repo::Result<Arc<HttpsStore>>;
+
 /// Goes to a place.
 ///
 /// # Errors
 /// In a sentence.
-pub fn reach(location: &Location, server: Option<&ServerSide>) -> Result<Reached, String> {
+pub fn reach(location: &Location, server: Option<&ServerSide>, open: OpenStore<'_>) -> Result<Reached, String> {
     if let Location::Place(Place::Server { repository }) = location {
         let server = server.ok_or("the server is not connected; look at \"Network and server\" in the start menu")?;
-        let store: Arc<dyn Store> = server.store(repository).map_err(|error| error.to_string())?;
+        let store: Arc<dyn Store> = open(server, repository).map_err(|error| sentence(&error))?;
         let holds = holds_repository(&*store)?;
         let location = location.clone();
         return Ok(Reached { location, store: Some(store), folder: None, holds, _mounted: None });
@@ -138,7 +142,7 @@ pub fn reach(location: &Location, server: Option<&ServerSide>) -> Result<Reached
 }
 
 fn holds_repository(store: &dyn Store) -> Result<bool, String> {
-    Ok(!store.list(Folder::Config).map_err(|error| error.to_string())?.is_empty())
+    Ok(!store.list(Folder::Config).map_err(|error| sentence(&error))?.is_empty())
 }
 
 impl Reached {

@@ -29,7 +29,7 @@ pub(super) fn run(
             let disk = order.target.short_name();
             format!("the restore was stopped; {disk} is not usable before a restore to it is done whole")
         }
-        _ => error.to_string(),
+        _ => super::sentence(&error),
     };
     let id = &order.image.id;
     let image = id.parse::<holotype_repo::core::ImageId>().map_err(|_| format!("{id}: is no image's id"))?;

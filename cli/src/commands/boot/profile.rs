@@ -11,8 +11,9 @@ use std::path::Path;
 /// The profile that the command line asks for. `now_ms` is for times that are told as a distance from now.
 pub fn of(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i64) -> Result<BootProfile> {
     let profile = match &arguments.profile {
-        Some(file) => read_profile(file)?
-            .map_err(|error: ProfileError| Failure::usage(format!("{}: {error}", file.display())))?,
+        Some(file) => {
+            read_profile(file)?.map_err(|error: ProfileError| Failure::usage(format!("{}: {error}", file.display())))?
+        }
         None => of_options(global, arguments, now_ms)?,
     };
     profile.check().map_err(Failure::usage)?;
@@ -62,6 +63,7 @@ fn of_options(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i6
         Some(file) => from_json(file)?,
         None => super::task::of(arguments)?,
     };
+    profile.writer_key = super::task::writer_key_beside(arguments)?;
     profile.afterwards = match arguments.afterwards {
         AfterwardsName::PowerOff => Afterwards::PowerOff,
         AfterwardsName::Reboot => Afterwards::Reboot,

@@ -3,7 +3,7 @@
 use crate::arguments::{ProfileArguments, TaskName};
 use crate::exit::{Failure, Result};
 use crate::secret_text;
-use holotype_boot::profile::{DiskChoice, Place, Task};
+use holotype_boot::profile::{DiskChoice, Place, Task, WriterKey};
 use std::fmt::Write as _;
 
 /// The task of the options.
@@ -17,18 +17,15 @@ pub fn of(arguments: &ProfileArguments) -> Result<Task> {
         TaskName::Menu => unattended_only(arguments).map(|()| Task::Menu),
         TaskName::Server => unattended_only(arguments).map(|()| Task::Server),
         TaskName::Backup => {
-            let file = arguments.writer_key_file.as_ref();
-            let file = file.ok_or_else(|| wanted("--writer-key-file (holotype key add --role writer)", "backup"))?;
-            let mut writer_key = String::new();
-            for byte in secret_text::read_file(file)?.iter() {
-                let _ = write!(writer_key, "{byte:02x}");
-            }
+            let writer_key = read_writer_key(arguments)?;
+            let writer_key =
+                writer_key.ok_or_else(|| wanted("--writer-key-file (holotype key add --role writer)", "backup"))?;
             let (place, disk) = (place("backup")?, disk(&arguments.disk));
             Ok(Task::Backup { place, disk, image_name: arguments.image.clone(), writer_key })
         }
         TaskName::Restore => {
             if arguments.writer_key_file.is_some() {
-                return Err(Failure::usage("boot create: --writer-key-file is for --task backup"));
+                return Err(Failure::usage("boot create: --writer-key-file is for --task backup and --task server"));
             }
             let image = arguments.image.clone().ok_or_else(|| wanted("--image, the id of an image", "restore"))?;
             Ok(Task::Restore { place: place("restore")?, image, disk: disk(&arguments.disk) })
@@ -36,12 +33,30 @@ pub fn of(arguments: &ProfileArguments) -> Result<Task> {
     }
 }
 
+/// What opens the repository for backups that the server asks for.
+pub fn writer_key_beside(arguments: &ProfileArguments) -> Result<Option<WriterKey>> {
+    match arguments.task {
+        TaskName::Server => Ok(read_writer_key(arguments)?.map(WriterKey)),
+        _ => Ok(None),
+    }
+}
+
+/// In hexadecimal digits.
+fn read_writer_key(arguments: &ProfileArguments) -> Result<Option<String>> {
+    let Some(file) = &arguments.writer_key_file else { return Ok(None) };
+    let mut writer_key = String::new();
+    for byte in secret_text::read_file(file)?.iter() {
+        let _ = write!(writer_key, "{byte:02x}");
+    }
+    Ok(Some(writer_key))
+}
+
 /// Options that would be without effect, and somebody believes that they have one.
 fn unattended_only(arguments: &ProfileArguments) -> Result<()> {
     let given = [
         ("--place", arguments.place.is_some()),
         ("--image", arguments.image.is_some()),
-        ("--writer-key-file", arguments.writer_key_file.is_some()),
+        ("--writer-key-file", arguments.writer_key_file.is_some() && arguments.task != TaskName::Server),
         ("--disk", arguments.disk != "only"),
     ];
     match given.into_iter().find(|(_, given)| *given) {

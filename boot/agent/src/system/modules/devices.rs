@@ -3,6 +3,7 @@
 use super::super::text;
 use netlink_sys::{Socket, SocketAddr};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -35,13 +36,50 @@ pub(super) fn aliases(root: &Path) -> BTreeSet<String> {
     aliases
 }
 
+/// Class of PCI devices that disks are at (PCI Code and ID Assignment 1.11).
+pub const STORAGE: u8 = 1;
+/// Class of network adapters.
+pub const NETWORK: u8 = 2;
+
 /// A PCI device that no driver took.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unserved {
     /// Vendor and device, as `10ec:8125`.
     pub id: String,
-    /// First two digits of its class: 1 is storage, 2 network.
-    pub class: u8,
+    /// Class and subclass, as `0x0104`.
+    pub class: u16,
+}
+
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.class {
+            0x0100 => "SCSI controller",
+            0x0101 => "IDE controller",
+            0x0104 => "RAID controller",
+            0x0106 => "SATA controller",
+            0x0107 => "SAS controller",
+            0x0108 => "NVMe controller",
+            0x0200 => "Ethernet adapter",
+            class if class >> 8 == u16::from(NETWORK) => "network adapter",
+            _ => "storage controller",
+        };
+        write!(f, "{kind}, PCI {}, class {:04x}", self.id, self.class)
+    }
+}
+
+/// The PCI devices of a class below `root` that no driver serves, and what to do; absent where each has one.
+pub fn missing_sentence(root: &Path, class: u8) -> Option<String> {
+    let missing: Vec<String> = without_driver(root, class).iter().map(|it| format!("({it})")).collect();
+    let these = match &missing[..] {
+        [] => return None,
+        [_] => "a device of this PC",
+        _ => "devices of this PC",
+    };
+    Some(format!(
+        "this medium has no driver for {these} {}. Make the medium with all drivers (--modules all), with firmware \
+         (--firmware), or with a newer kernel.",
+        missing.join(", ")
+    ))
 }
 
 /// PCI devices of a class (1 storage, 2 network) below `root` that have no driver.
@@ -59,6 +97,7 @@ pub fn without_driver(root: &Path, class: u8) -> Vec<Unserved> {
             return;
         };
         if of_class >> 16 == u32::from(class) {
+            let class = u16::try_from(of_class >> 8 & 0xffff).unwrap_or_default();
             found.push(Unserved { id: format!("{vendor:04x}:{device:04x}"), class });
         }
     });
@@ -127,8 +166,15 @@ mod tests {
         write("pci0/0000:00:03.0/driver/bind", "");
         std::os::unix::fs::symlink(sys.path(), sys.path().join("pci0/loop")).unwrap();
         assert_eq!(aliases(sys.path()).into_iter().collect::<Vec<_>>(), ["pci:v1", "usb:v1"]);
-        assert_eq!(without_driver(sys.path(), 2), [Unserved { id: "10ec:8125".into(), class: 2 }]);
-        assert!(without_driver(sys.path(), 1).is_empty());
+        assert_eq!(without_driver(sys.path(), NETWORK), [Unserved { id: "10ec:8125".into(), class: 0x0200 }]);
+        assert!(missing_sentence(sys.path(), STORAGE).is_none());
+        for (name, content) in [("vendor", "0x1000\n"), ("device", "0x0016\n"), ("class", "0x010400\n")] {
+            write(&format!("pci0/0000:00:04.0/{name}"), content);
+        }
+        let told = missing_sentence(sys.path(), STORAGE).unwrap();
+        assert!(told.contains("a device of this PC (RAID controller, PCI 1000:0016, class 0104)"), "{told}");
+        let told = missing_sentence(sys.path(), NETWORK).unwrap();
+        assert!(told.contains("(Ethernet adapter, PCI 10ec:8125, class 0200)") && told.contains("--modules all"));
     }
 
     #[test]

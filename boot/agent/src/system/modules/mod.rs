@@ -6,7 +6,7 @@
 mod devices;
 mod loader;
 
-pub use devices::{Unserved, without_driver};
+pub use devices::{NETWORK, STORAGE, Unserved, missing_sentence, without_driver};
 pub use holotype_boot::modules::INDEX_PATH;
 
 use super::{SystemError, is_init};
@@ -17,7 +17,8 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-const DEVICES: &str = "/sys/devices";
+/// Where the kernel tells its devices.
+pub const DEVICES: &str = "/sys/devices";
 /// Without news for so long, the kernel is taken to know its devices.
 const QUIET: Duration = Duration::from_millis(300);
 

@@ -172,16 +172,10 @@ fn no_adapter(wanted: Option<&str>, there: &[Link]) -> SystemError {
         return SystemError::new("network adapter", why)
             .advise("use the medium of this PC, or make one without an adapter");
     }
-    let unserved = modules::without_driver(Path::new("/sys/devices"), 2);
-    let ids: Vec<String> = unserved.into_iter().map(|it| it.id).collect();
-    match ids.is_empty() {
-        true => SystemError::new("network adapter", "none was found")
+    match modules::missing_sentence(Path::new(modules::DEVICES), modules::NETWORK) {
+        None => SystemError::new("network adapter", "none was found")
             .advise("look whether it is plugged in, and switched on in the firmware's setup"),
-        false => SystemError::new(
-            "network adapter",
-            format!("this medium's kernel has no driver for it (PCI {})", ids.join(", ")),
-        )
-        .advise("make the medium with all modules, with firmware, or with a newer kernel"),
+        Some(missing) => SystemError::new("network adapter", format!("none was found: {missing}")),
     }
 }
 
