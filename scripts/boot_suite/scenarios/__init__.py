@@ -1,6 +1,6 @@
 """The scenarios; the numbers are those of what has to be shown. The longest stand first."""
 
-from . import by_hand, cloning, firmware, network
+from . import by_hand, cloning, firmware, network, shares
 
 SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     network.network,
@@ -12,4 +12,6 @@ SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     cloning.mixture,
     network.large,
     by_hand.local,
+    shares.nfs_share,
+    shares.smb_share,
 )}
