@@ -24,6 +24,8 @@ pub(super) struct Work {
     asks: bool,
     cancelled: bool,
     can_leave: bool,
+    /// Fingerprint, and how the claim stands.
+    claim: Option<(String, String)>,
 }
 
 impl Work {
@@ -38,6 +40,7 @@ impl Work {
             asks: false,
             cancelled: false,
             can_leave: true,
+            claim: None,
         }
     }
 
@@ -59,6 +62,16 @@ impl Work {
         let passed_ms = last.0.checked_sub(first.0).filter(|passed| *passed >= 500)?;
         Some(last.1.saturating_sub(first.1).saturating_mul(1000) / passed_ms)
     }
+
+    fn draw_question(&self, frame: &mut Frame<'_>) {
+        if self.asks {
+            parts::boxed(
+                frame,
+                "stop?",
+                "Shall it be stopped?\n\nPress Y to stop. Any other key goes on.\n\nA backup that was stopped is gone on with by the next one. A disk that a restore was stopped on is not usable before a restore to it is done whole.",
+            );
+        }
+    }
 }
 
 impl Screen for Work {
@@ -67,6 +80,12 @@ impl Screen for Work {
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        if let (Some((fingerprint, state)), true) = (&self.claim, self.stages.is_empty()) {
+            let at = super::waiting::draw_claim(frame, area, fingerprint, state, "Esc stops it.");
+            let text = if self.cancelled { "Stopping ..." } else { &self.told };
+            parts::text_at(frame, area, at, &plain(text, 300), parts::PLAIN);
+            return self.draw_question(frame);
+        }
         let mut at = 0;
         for (number, stage) in self.stages.iter().enumerate() {
             let is_last = number + 1 == self.stages.len();
@@ -102,13 +121,7 @@ impl Screen for Work {
         if self.cancelled {
             parts::text_at(frame, area, at, "Stopping ...", parts::STRONG);
         }
-        if self.asks {
-            parts::boxed(
-                frame,
-                "stop?",
-                "Shall it be stopped?\n\nPress Y to stop. Any other key goes on.\n\nA backup that was stopped is gone on with by the next one. A disk that a restore was stopped on is not usable before a restore to it is done whole.",
-            );
-        }
+        self.draw_question(frame);
     }
 
     fn key(&mut self, key: Key) -> Step {
@@ -127,7 +140,12 @@ impl Screen for Work {
     fn news(&mut self, news: &News) {
         match news {
             News::Progress(progress) => self.note(progress),
-            News::Told(text) => self.told.clone_from(text),
+            News::Told(text) => {
+                // A next step: the operator is waited for no longer.
+                self.claim = None;
+                self.told.clone_from(text);
+            }
+            News::Claim { fingerprint, state } => self.claim = Some((fingerprint.clone(), state.clone())),
             News::Warning(text) => self.warnings.push(text.clone()),
             _ => {}
         }

@@ -22,6 +22,16 @@ impl Waiting {
     }
 }
 
+/// The fingerprint that people compare, and how the claim stands; gives the line after it.
+pub(super) fn draw_claim(frame: &mut Frame<'_>, area: Rect, fingerprint: &str, state: &str, esc: &str) -> u16 {
+    let text = "The server does not know this PC yet. Tell the server's operator this fingerprint of it:";
+    let at = parts::text_at(frame, area, 0, text, parts::STRONG) + 1;
+    let at = parts::text_at(frame, area, at, &format!("      {fingerprint}"), parts::GOOD) + 1;
+    let text = format!("The operator compares it and lets the PC in. This goes on by itself then; {esc}");
+    let at = parts::text_at(frame, area, at, &text, parts::PLAIN) + 1;
+    parts::text_at(frame, area, at, state, parts::FAINT) + 1
+}
+
 impl Screen for Waiting {
     fn title(&self) -> String {
         self.title.to_owned()
@@ -30,12 +40,7 @@ impl Screen for Waiting {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let mut at = 0;
         if let Some((fingerprint, state)) = &self.claim {
-            let text = "The server does not know this PC yet. Tell the server's operator this fingerprint of it:";
-            at = parts::text_at(frame, area, at, text, parts::STRONG) + 1;
-            at = parts::text_at(frame, area, at, &format!("      {fingerprint}"), parts::GOOD) + 1;
-            let text = "The operator compares it and lets the PC in. This goes on by itself then; Esc goes on without the server.";
-            at = parts::text_at(frame, area, at, text, parts::PLAIN) + 1;
-            at = parts::text_at(frame, area, at, state, parts::FAINT) + 1;
+            at = draw_claim(frame, area, fingerprint, state, "Esc goes on without the server.");
         } else {
             at = parts::text_at(frame, area, at, "Please wait ...", parts::STRONG) + 1;
         }
