@@ -18,8 +18,8 @@ DEADLINE_SECONDS = int(os.environ.get("HOLOTYPE_BOOT_DEADLINE", "300"))
 STOOD_STILL = "IO-APIC + timer doesn't work"
 MOST_STARTS = 4
 
-ENTER, UP, DOWN, ESCAPE, CLEAR, TAB = "\r", "\x1b[A", "\x1b[B", "\x1b", "\x15", "\t"
-HOME, F1, F2, F9 = "\x1b[H", "\x1bOP", "\x1bOQ", "\x1b[20~"
+ENTER, UP, DOWN, HOME, END, ESCAPE, CLEAR, TAB = "\r", "\x1b[A", "\x1b[B", "\x1b[H", "\x1b[F", "\x1b", "\x15", "\t"
+F1, F2, F9 = "\x1bOP", "\x1bOQ", "\x1b[20~"
 
 
 class Screen:
@@ -190,8 +190,9 @@ class Vm:
 
     def wait_screen(self, text, seconds=DEADLINE_SECONDS):
         """Until the screen shows it now, wrapped or not."""
-        wanted = "".join(text.split())
-        return self.wait(text, lambda: wanted in "".join(self.screen.text().split()).replace("│", ""), seconds)
+        # The frame's sides stand between the parts of what is wrapped.
+        plain = lambda shown: re.sub(r"[\s│|]", "", shown)
+        return self.wait(text, lambda: plain(text) in plain(self.screen.text()), seconds)
 
     def type(self, keys):
         """Slowly: a serial line loses what comes at once."""

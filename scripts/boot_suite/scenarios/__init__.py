@@ -1,6 +1,6 @@
 """The scenarios; the numbers are those of what has to be shown. The longest stand first."""
 
-from . import by_hand, cloning, firmware, network
+from . import by_hand, cloning, firmware, netboot, network, shares
 
 SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     network.network,
@@ -13,4 +13,9 @@ SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     network.large,
     by_hand.screens,
     by_hand.local,
+    netboot.netboot,
+    netboot.netboot_refused,
+    netboot.netboot_clone,
+    shares.nfs_share,
+    shares.smb_share,
 )}

@@ -120,12 +120,11 @@ pub fn reach(location: &Location, server: Option<&ServerSide>, open: OpenStore<'
         Location::Folder(folder) => (folder.clone(), None),
         Location::Place(place) => {
             let mounted = places::mount(place).map_err(|error| error.to_string())?;
-            let inner = match place {
-                Place::Partition { folder, .. } | Place::Nfs { folder, .. } | Place::Smb { folder, .. } => folder,
-                Place::Medium | Place::Server { .. } => FOLDER,
+            // Of the others, the folder that was named is the place's already.
+            let folder = match place {
+                Place::Medium => mounted.folder.join(FOLDER),
+                _ => mounted.folder.clone(),
             };
-            let inner = inner.trim_matches('/');
-            let folder = if inner.is_empty() { mounted.folder.clone() } else { mounted.folder.join(inner) };
             (folder, Some(mounted))
         }
     };
