@@ -91,8 +91,8 @@ impl Server {
 
     /// Asks it to stop and waits; gives its exit code.
     pub fn stop(&mut self) -> i32 {
+        let pid = self.pid();
         let mut process = self.process.take().expect("it runs");
-        let pid = rustix::process::Pid::from_child(&process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let started = Instant::now();
         loop {

@@ -51,8 +51,8 @@ impl Worker {
         let Some(server) = &profile.server else { return Ok(()) };
         if let Some(side) = self.server() {
             // Whatever else it says: the session is as it was.
-            let is_let_in = side.tell_inventory().err().is_none_or(|failure| !failure.is(StatusCode::UNAUTHORIZED));
-            if is_let_in {
+            let asked = side.repositories().err();
+            if asked.is_none_or(|failure| !failure.is(StatusCode::UNAUTHORIZED)) {
                 return Ok(());
             }
             telling.step("the server ended the session of this PC; asking for another one");
