@@ -9,6 +9,7 @@
 //! | UEFI HTTP boot | `HTTPClient`, 15 or 16 | offer: URL of the loader in option 67 | – |
 
 use super::dhcp_packet::{ClientMessage, Kind, ServerMessage};
+use super::rivals;
 use super::service::Service;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -118,7 +119,7 @@ fn destination(message: &ClientMessage, port: u16, from: SocketAddr) -> SocketAd
 }
 
 /// Answers on one socket for as long as it is let.
-pub(super) async fn serve(socket: UdpSocket, port: u16, files: BootFiles, service: Arc<Service>) {
+pub(super) async fn serve(socket: Arc<UdpSocket>, port: u16, files: BootFiles, service: Arc<Service>) {
     let mut bytes = [0; LARGEST_PACKET];
     loop {
         let (length, from) = match socket.recv_from(&mut bytes).await {
@@ -128,7 +129,15 @@ pub(super) async fn serve(socket: UdpSocket, port: u16, files: BootFiles, servic
                 continue;
             }
         };
-        let Some(message) = ClientMessage::decode(&bytes[..length]) else { continue };
+        let Some(message) = ClientMessage::decode(&bytes[..length]) else {
+            if let Some(rival) = rivals::heard(&bytes[..length], files.server) {
+                service.tell_rival(&rival).await;
+            }
+            continue;
+        };
+        if message.mac == rivals::ASKER {
+            continue;
+        }
         let Some((firmware, reply)) = answer(&message, port, &files) else { continue };
         let to = destination(&message, port, from);
         let mac = message.mac.map(|byte| format!("{byte:02x}")).join(":");
