@@ -7,8 +7,7 @@
 use super::dhcp_packet::{MAGIC, OPTIONS_AT, array, option};
 use super::proxy_dhcp::DHCP_PORT;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
 /// The address of the PC that asks; it is locally administered, and no adapter's.
@@ -16,7 +15,7 @@ pub const ASKER: [u8; 6] = [0x02, b'H', b'o', b'l', b'o', b't'];
 /// Servers tell their boot files by architecture: BIOS and UEFI (RFC 4578, section 2.1).
 const ARCHITECTURES: [u8; 2] = [0, 7];
 const TRANSACTION: [u8; 3] = *b"Hol";
-const EVERY: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_secs(10);
 /// Characters of a file's name that are told.
 const MOST_TOLD: usize = 100;
 
@@ -65,16 +64,25 @@ pub fn heard(bytes: &[u8], own: Ipv4Addr) -> Option<Rival> {
     Some(Rival { server, file })
 }
 
-/// Asks now and again; the answers come to who reads the socket.
-pub async fn ask(socket: Arc<UdpSocket>, own: Ipv4Addr) {
-    let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_PORT);
-    loop {
+/// When it was asked.
+#[derive(Debug, Default)]
+pub struct Rivals {
+    last: Option<Instant>,
+}
+
+impl Rivals {
+    /// Asks, unless it was a moment ago: at the start, and whenever a PC boots. The answers come to who reads the socket.
+    pub async fn ask(&mut self, socket: &UdpSocket, own: Ipv4Addr) {
+        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
+        self.last = Some(Instant::now());
         for architecture in ARCHITECTURES {
+            let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_PORT);
             if let Err(error) = socket.send_to(&question(own, architecture), everybody).await {
                 tracing::debug!("network boot: other boot servers could not be asked for: {error}");
             }
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Starting network boot: one sentence where it cannot be.
 
 use super::proxy_dhcp::{self, BOOT_PORT, BootFiles, DHCP_PORT};
-use super::rivals;
 use super::service::Service;
 use super::settings::{DEFAULT_HTTP_PORT, NetbootSettings};
 use super::tftp::{self, Listening, TFTP_PORT};
@@ -73,15 +72,14 @@ fn listen_on(
         socket.map_err(failed(what, port))
     };
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let dhcp = Arc::new(udp("proxyDHCP", any, DHCP_PORT)?);
-    let boot = Arc::new(udp("proxyDHCP", any, BOOT_PORT)?);
+    let dhcp = udp("proxyDHCP", any, DHCP_PORT)?;
+    let boot = udp("proxyDHCP", any, BOOT_PORT)?;
     let tftp = udp("TFTP", address.into(), TFTP_PORT)?;
     let http = sockets::tcp(interface, SocketAddr::new(address.into(), http_port))
         .and_then(TcpListener::from_std)
         .map_err(failed("HTTP boot", http_port))?;
     tracing::info!(interface, %address, http_port, url = listening.url, "network boot");
     Ok(vec![
-        tokio::spawn(rivals::ask(Arc::clone(&dhcp), address)),
         tokio::spawn(proxy_dhcp::serve(dhcp, DHCP_PORT, files.clone(), Arc::clone(service))),
         tokio::spawn(proxy_dhcp::serve(boot, BOOT_PORT, files, Arc::clone(service))),
         tokio::spawn(tftp::serve(tftp, listening.clone(), Arc::clone(service))),
