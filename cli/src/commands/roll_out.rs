@@ -8,7 +8,7 @@ use crate::exit::Result;
 use crate::output;
 use crate::server_api::ServerApi;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How often it is looked for machines that wait.
@@ -42,8 +42,14 @@ pub(super) fn give_keys(global: &GlobalArguments, api: &ServerApi, restore: &Res
     Ok(keys)
 }
 
+/// Whether a claim that has a machine's address is of another PC, by its UUID.
+fn is_other(claim: &Value, machine: &Value) -> bool {
+    matches!((claim["smbios_uuid"].as_str(), machine["smbios_uuid"].as_str()), (Some(shown), Some(known)) if shown != known)
+}
+
 /// Until all runs of the task have ended: machines of the task that show a new key are approved and given the image's
-/// keys. Which machine it is, is told by its addresses; who can lie about those on this network can get the image.
+/// keys. Which machine it is, is told by its addresses and its UUID; who can lie about those on this network can get the
+/// image.
 pub(super) fn approve_until_done(
     global: &GlobalArguments,
     api: &ServerApi,
@@ -56,6 +62,7 @@ pub(super) fn approve_until_done(
         .map(|machine| (text(machine, "id").to_owned(), text(machine, "name").to_owned()))
         .collect();
     let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut strangers: BTreeSet<String> = BTreeSet::new();
     loop {
         let looked = Instant::now();
         for claim in api.list::<Value>("/machine-claims")? {
@@ -63,6 +70,17 @@ pub(super) fn approve_until_done(
             let [candidate] = &candidates[..] else { continue };
             let machine = text(candidate, "machine");
             let Some(name) = wanted.get(machine) else { continue };
+            if is_other(&claim, &api.get(&format!("/machines/{machine}"))?) {
+                if strangers.insert(text(&claim, "id").to_owned()) {
+                    let fingerprint = text(&claim, "fingerprint");
+                    tracing::warn!(
+                        "a PC with an address of {name} and another UUID shows the key {fingerprint}, and is not taken for \
+                         {name}; if it is (a new board), approve it with `holotype machine approve {fingerprint} --machine \
+                         {name}`, else with --name"
+                    );
+                }
+                continue;
+            }
             approve_claim(api, &claim, &json!({ "machine": machine }))?;
             keys.give(api, &api.get(&format!("/machines/{machine}"))?)?;
             if !global.quiet && !global.json {

@@ -16,6 +16,8 @@ SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     netboot.netboot,
     netboot.netboot_refused,
     netboot.netboot_clone,
+    netboot.netboot_twin,
+    netboot.netboot_two_dhcp,
     shares.nfs_share,
     shares.smb_share,
 )}

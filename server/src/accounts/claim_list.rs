@@ -198,7 +198,21 @@ fn machine_of(
         return Ok(machine.clone());
     }
     match (&claim.candidates[..], &approval.name) {
-        ([one], None) => Ok(one.machine.clone()),
+        ([one], None) => {
+            let sql = "SELECT smbios_uuid FROM machines WHERE id = ?1";
+            let known: Option<String> = transaction.query_row(sql, [&one.machine], |row| row.get(0))?;
+            match (&known, &claim.smbios_uuid) {
+                (Some(known), Some(shown)) if known != shown => {
+                    let why = format!(
+                        "{} has its address and another UUID: it is another PC, or that one with a new board; say which \
+                         machine it is, or give it a name of its own",
+                        one.name
+                    );
+                    Err(ApiError::new(Code::Conflict, why))
+                }
+                _ => Ok(one.machine.clone()),
+            }
+        }
         ([], name) => {
             let name = name.as_ref().map_or(claim.name.as_str(), Name::as_str);
             insert_machine(transaction, organisation, name, now_ms)

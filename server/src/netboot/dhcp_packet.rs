@@ -21,8 +21,10 @@
 
 use std::net::Ipv4Addr;
 
-const OPTIONS_AT: usize = 240;
-const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
+/// Bytes before the options.
+pub(super) const OPTIONS_AT: usize = 240;
+/// Before the options.
+pub(super) const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
 /// Shortest message that every relay and every old boot ROM takes (RFC 1542, section 2.1).
 const LEAST_BYTES: usize = 300;
 /// Longest name in the boot file's field, which ends with a zero byte.
@@ -152,7 +154,7 @@ impl ServerMessage {
 }
 
 /// An option's value, its parts together (RFC 3396); at most 1500 bytes come in, so it is short.
-fn option(options: &[u8], wanted: u8) -> Option<Vec<u8>> {
+pub(super) fn option(options: &[u8], wanted: u8) -> Option<Vec<u8>> {
     let mut found: Option<Vec<u8>> = None;
     let mut rest = options;
     loop {
@@ -170,7 +172,8 @@ fn option(options: &[u8], wanted: u8) -> Option<Vec<u8>> {
     }
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+/// The bytes at a place, where there are as many.
+pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 

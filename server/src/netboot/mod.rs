@@ -25,6 +25,8 @@ mod proxy_dhcp;
 #[cfg(all(test, target_os = "linux"))]
 mod real_tests;
 #[cfg(target_os = "linux")]
+mod rivals;
+#[cfg(target_os = "linux")]
 mod scripts;
 #[cfg(target_os = "linux")]
 mod service;

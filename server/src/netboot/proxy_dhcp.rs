@@ -9,6 +9,7 @@
 //! | UEFI HTTP boot | `HTTPClient`, 15 or 16 | offer: URL of the loader in option 67 | – |
 
 use super::dhcp_packet::{ClientMessage, Kind, ServerMessage};
+use super::rivals::{self, Rivals};
 use super::service::Service;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -120,6 +121,11 @@ fn destination(message: &ClientMessage, port: u16, from: SocketAddr) -> SocketAd
 /// Answers on one socket for as long as it is let.
 pub(super) async fn serve(socket: UdpSocket, port: u16, files: BootFiles, service: Arc<Service>) {
     let mut bytes = [0; LARGEST_PACKET];
+    // Only this port hears answers.
+    let mut rivals = (port == DHCP_PORT).then(Rivals::default);
+    if let Some(rivals) = &mut rivals {
+        rivals.ask(&socket, files.server).await;
+    }
     loop {
         let (length, from) = match socket.recv_from(&mut bytes).await {
             Ok(received) => received,
@@ -128,7 +134,15 @@ pub(super) async fn serve(socket: UdpSocket, port: u16, files: BootFiles, servic
                 continue;
             }
         };
-        let Some(message) = ClientMessage::decode(&bytes[..length]) else { continue };
+        let Some(message) = ClientMessage::decode(&bytes[..length]) else {
+            if let Some(rival) = rivals::heard(&bytes[..length], files.server) {
+                service.tell_rival(&rival).await;
+            }
+            continue;
+        };
+        if message.mac == rivals::ASKER {
+            continue;
+        }
         let Some((firmware, reply)) = answer(&message, port, &files) else { continue };
         let to = destination(&message, port, from);
         let mac = message.mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -137,6 +151,9 @@ pub(super) async fn serve(socket: UdpSocket, port: u16, files: BootFiles, servic
                 service.metrics().offered(firmware.word());
                 let file = reply.file.as_deref().unwrap_or("none yet");
                 tracing::debug!(mac, firmware = firmware.word(), port, %to, file, "network boot offered");
+                if let Some(rivals) = &mut rivals {
+                    rivals.ask(&socket, files.server).await;
+                }
             }
             Err(error) => tracing::warn!(mac, %to, "network boot could not be offered: {error}"),
         }

@@ -2,6 +2,7 @@
 
 use super::decision::{Decision, Found, decide};
 use super::files::{Asked, Made, Tree, Wanted};
+use super::rivals::Rival;
 use super::scripts;
 use super::settings::NetbootSettings;
 use crate::accounts::DEFAULT_ORGANISATION;
@@ -12,10 +13,10 @@ use crate::state::AppState;
 use holotype_boot::archive::cpio::Archive;
 use holotype_boot::profile::{Afterwards, BootProfile, Console, PROFILE_PATH, Server, Style, Task, encode};
 use holotype_repo::https::ServerPin;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use std::time::Duration;
 const NOTE_EVERY_MS: i64 = 60_000;
 /// Machines that are remembered for that.
 const MOST_NOTED: usize = 4096;
+/// Other boot servers that are told of: answers can be made up.
+const MOST_RIVALS: usize = 16;
 /// After a socket failed.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -52,13 +55,14 @@ pub struct Service {
     settings: NetbootSettings,
     pin: ServerPin,
     noted: Mutex<HashMap<String, i64>>,
+    rivals: Mutex<HashSet<Ipv4Addr>>,
 }
 
 impl Service {
     /// For the server with this pin.
     pub fn new(state: AppState, settings: NetbootSettings, pin: ServerPin) -> Self {
         let tree = Tree::new(settings.folder(&state.data_dir));
-        Self { state, tree, settings, pin, noted: Mutex::default() }
+        Self { state, tree, settings, pin, noted: Mutex::default(), rivals: Mutex::default() }
     }
 
     /// The folder of boot files.
@@ -176,6 +180,44 @@ impl Service {
         Some(script.into_bytes())
     }
 
+    /// Tells that another server names a boot file, once for each.
+    pub(super) async fn tell_rival(&self, rival: &Rival) {
+        let Rival { server, file } = rival;
+        {
+            let mut rivals = self.rivals.lock().unwrap_or_else(PoisonError::into_inner);
+            if rivals.len() >= MOST_RIVALS || !rivals.insert(*server) {
+                return;
+            }
+        }
+        let why = format!(
+            "the DHCP or boot server {server} names a boot file of its own, {file}: PCs may boot that in place of what \
+             this server offers; take the boot file out of its settings (filename, option 67), or end network boot there"
+        );
+        tracing::warn!(%server, "network boot: {why}");
+        let name = self.settings.organisation.clone().unwrap_or_else(|| DEFAULT_ORGANISATION.to_owned());
+        let asked = Asked::default();
+        let decided = self.state.database.read(move |connection| decide(connection, &name, &asked)).await;
+        let Some(organisation) = decided.ok().and_then(|decision| decision.organisation) else { return };
+        self.record(NewEvent {
+            organisation,
+            kind: "netboot.rival",
+            actor: "server".to_owned(),
+            machine: None,
+            subject: format!("boot server {server}"),
+            address: Some(server.to_string()),
+            outcome: Outcome::Failed,
+            detail: why,
+        })
+        .await;
+    }
+
+    async fn record(&self, event: NewEvent) {
+        match self.state.database.write(move |transaction| events::record(transaction, &event)).await {
+            Ok(live) => self.state.events.tell(live),
+            Err(error) => tracing::error!("could not note an event: {error}"),
+        }
+    }
+
     /// Notes an event, once in a while for each machine.
     async fn note(
         &self,
@@ -205,10 +247,7 @@ impl Service {
             outcome,
             detail,
         };
-        match self.state.database.write(move |transaction| events::record(transaction, &event)).await {
-            Ok(live) => self.state.events.tell(live),
-            Err(error) => tracing::error!("could not note an event: {error}"),
-        }
+        self.record(event).await;
     }
 
     fn is_due(&self, key: String, now_ms: i64) -> bool {

@@ -73,6 +73,28 @@ async fn a_known_machine_with_a_new_key_keeps_what_it_is() {
 }
 
 #[tokio::test]
+async fn another_pc_with_the_same_address_is_not_taken_for_the_known_one() {
+    let server = Server::new();
+    let admin = server.admin().await;
+    let claim = |number: u8, uuid: &str| {
+        let mut claim = claim(number, "52:54:00:00:00:07");
+        claim["smbios_uuid"] = json!(uuid);
+        claim
+    };
+    let (uuid, other) = ("0bd9c9ac-1b71-4f40-9d04-b9a56b0f5b3e", "1bd9c9ac-1b71-4f40-9d04-b9a56b0f5b3e");
+    let approve = |id: &str| format!("POST /machine-claims/{id}/approve");
+    let first = server.ask("", "POST /machine/claims", claim(1, uuid)).await.expect(200).text_at("claim");
+    let machine = server.ask(&admin, &approve(&first), json!({})).await.expect(200).text_at("machine");
+    let again = server.ask("", "POST /machine/claims", claim(2, uuid)).await.expect(200).text_at("claim");
+    assert_eq!(server.ask(&admin, &approve(&again), json!({})).await.expect(200).text_at("machine"), machine);
+    let strange = server.ask("", "POST /machine/claims", claim(3, other)).await.expect(200).text_at("claim");
+    let refused = server.ask(&admin, &approve(&strange), json!({})).await.expect(409);
+    assert!(refused.text.contains("claims-1 has its address and another UUID"), "{}", refused.text);
+    let named = server.ask(&admin, &approve(&strange), json!({ "name": "twin" })).await.expect(200);
+    assert_ne!(named.text_at("machine"), machine);
+}
+
+#[tokio::test]
 async fn refused_unknown_and_forged_claims_get_nowhere() {
     let server = Server::new();
     let admin = server.admin().await;
