@@ -169,12 +169,12 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_full_disk_keeps_nothing_and_says_so() {
     let Some(desk) = Desk::new() else { return };
     fs::create_dir(desk.path("full")).unwrap();
-    // A filesystem of 2 MiB that is only there for the program: a mount namespace of its own.
+    // A filesystem of 256 KiB that is only there for the program: a mount namespace of its own.
     let inside = |script: &str, arguments: &[&str]| {
         let program = desk.command(arguments);
         let mut command = Command::new("unshare");
         command.args(["--mount", "--map-root-user", "sh", "-c"]);
-        command.arg(format!("mount -t tmpfs -o size=2m none full && {script}")).arg(PROGRAM).args(program.get_args());
+        command.arg(format!("mount -t tmpfs -o size=256k none full && {script}")).arg(PROGRAM).args(program.get_args());
         command.current_dir(desk.folder.path()).stdin(Stdio::null());
         for (name, value) in program.get_envs() {
             value.map(|value| command.env(name, value));
