@@ -8,6 +8,7 @@ from .machine import DEADLINE_SECONDS
 from .process import run, wait_until
 
 PASSWORD = "correct horse battery"
+EVERYWHERE = ("0.0.0.0", "[::]")
 
 
 class Server:
@@ -44,7 +45,7 @@ class Server:
         if address is True:
             raise AssertionError(f"the server does not start:\n{self.log()[-1000:]}")
         self.port = int(address.rsplit(":", 1)[1])
-        self.url = f"https://{'127.0.0.1' if self.listen == '0.0.0.0' else self.listen}:{self.port}"
+        self.url = f"https://{'127.0.0.1' if self.listen in EVERYWHERE else self.listen}:{self.port}"
 
     def stop(self):
         if self.process:

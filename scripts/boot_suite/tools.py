@@ -52,21 +52,22 @@ class Tools:
         """A disk with a Debian on it that boots by BIOS and UEFI, each by its own boot loader, up to a login prompt."""
         return KEPT / "debian.img"
 
-    def kernel(self, kind):
-        """The newest of Debian's kernels: `cloud` boots fastest and knows virtio alone; it is fetched once."""
-        noted = KEPT / f"{kind}.version"
-        if noted.exists() and (self.store / noted.read_text()).exists():
-            return noted.read_text()
-        name = newest_of(KERNEL_PACKAGES[kind])
-        version = name.removeprefix("linux-image-")
-        if not (self.store / version).exists():
-            file = next(KEPT.glob(f"{name}_*.deb"), None)
-            if not file:
+    def package(self, kind):
+        """The newest of Debian's kernels as its package: `cloud` boots fastest and knows virtio alone; fetched once."""
+        noted = KEPT / f"{kind}.package"
+        if not noted.exists() or not (KEPT / noted.read_text()).exists():
+            name = newest_of(KERNEL_PACKAGES[kind])
+            if not list(KEPT.glob(f"{name}_*.deb")):
                 run("apt-get", "download", "-q", name, cwd=KEPT, quiet=True)
-                file = next(KEPT.glob(f"{name}_*.deb"))
-            run(self.holotype, "boot", "kernel", "add", file, "--kernels", self.store, quiet=True)
-            file.unlink()
-        noted.write_text(version)
+            noted.write_text(next(KEPT.glob(f"{name}_*.deb")).name)
+        return KEPT / noted.read_text()
+
+    def kernel(self, kind):
+        """The version of that kernel, which is in the store then."""
+        package = self.package(kind)
+        version = package.name.split("_")[0].removeprefix("linux-image-")
+        if not (self.store / version).exists():
+            run(self.holotype, "boot", "kernel", "add", package, "--kernels", self.store, quiet=True)
         return version
 
     def medium(self, work, profile, product="usb", kernel="cloud", modules="virtio", extra=()):

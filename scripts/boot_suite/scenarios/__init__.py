@@ -1,23 +1,25 @@
 """The scenarios; the numbers are those of what has to be shown. The longest stand first."""
 
-from . import by_hand, cloning, firmware, netboot, network, shares
+from . import by_hand, cloning, firmware, netboot, network, shares, system
 
 SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     network.network,
-    firmware.bios,
-    firmware.uefi,
-    firmware.secure_boot,
-    network.interrupted,
-    cloning.clone,
-    cloning.mixture,
     network.large,
-    by_hand.screens,
-    by_hand.local,
     netboot.netboot,
-    netboot.netboot_refused,
     netboot.netboot_clone,
     netboot.netboot_twin,
-    netboot.netboot_two_dhcp,
-    shares.nfs_share,
+    system.system,
+    network.interrupted,
+    netboot.netboot_refused,
     shares.smb_share,
+    by_hand.screens,
+    shares.nfs_share,
+    netboot.netboot_two_dhcp,
+    by_hand.local,
+    network.addresses,
+    firmware.uefi,
+    cloning.clone,
+    cloning.mixture,
+    firmware.bios,
+    firmware.secure_boot,
 )}

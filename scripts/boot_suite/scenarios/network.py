@@ -69,6 +69,26 @@ def interrupted(tools, work):
         assert file_of(target) == digest
 
 
+def addresses(tools, work):
+    """1: no DHCP; backed up by a PC with an IPv4 address of its profile, restored by one with an IPv6 address"""
+    with Server(tools, work, "--name", "fec0::2", listen="[::]") as server:
+        source, target = work / "source.img", sparse(work / "target.img", 300 << 20)
+        digest = small_disk(source, 5)
+        given = {"static": {"addresses": ["10.0.2.77/24"], "routers": ["10.0.2.2"]}}
+        medium = tools.medium(work, server.profile("pc-4", server.backup_task(), network={"address": given}))
+        vm = Vm(work, "backup by IPv4", *virtio(medium, 0, boot=0), *virtio(source, 1))
+        say(f"backup by IPv4: {vm.wait_end():.0f} s")
+        profile = server.profile("pc-6", "server", network={"address": {"static": {"addresses": ["fec0::77/64"]}}})
+        # What QEMU calls this host.
+        profile["server"]["url"] = f"https://[fec0::2]:{server.port}"
+        vm = Vm(work, "restore by IPv6", *virtio(tools.medium(work, profile), 0, boot=0), *virtio(target, 1))
+        server.wait_enrolled("pc-6")
+        server.command("task", "restore", "--image", "pc-4", "--repository", "lab", "--machine", "pc-6", "--name", "six")
+        say(f"restore by IPv6: {vm.wait_end():.0f} s")
+        assert [run["state"] for run in server.runs("six")] == ["done"], server.runs("six")
+        assert file_of(target) == digest
+
+
 def large(tools, work):
     """6: a sparse disk of 8 GiB in a PC with 384 MiB, backed up and restored"""
     with Server(tools, work) as server:

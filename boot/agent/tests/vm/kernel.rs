@@ -63,7 +63,14 @@ impl Kernel {
                     "depends" => depends.extend(names()),
                     "softdep" if value.starts_with("pre:") => {
                         before.extend(
-                            value[4..].split("post:").next().unwrap().split_whitespace().map(|it| it.replace('-', "_")),
+                            // Some name an alias; the generator leaves those out too.
+                            value[4..]
+                                .split("post:")
+                                .next()
+                                .unwrap()
+                                .split_whitespace()
+                                .filter(|it| !it.contains(':'))
+                                .map(|it| it.replace('-', "_")),
                         );
                     }
                     "alias" => aliases.push((value.clone(), name.clone())),

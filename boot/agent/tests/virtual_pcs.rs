@@ -120,7 +120,7 @@ fn without_a_driver_it_says_for_what() {
     let arguments = ["-netdev", SLIRP, "-device", "e1000e,netdev=n0"];
     let Some(report) = network_of(&arguments, &["e1000e"], &[]) else { return };
     let error = report["network"]["error"].as_str().unwrap();
-    assert!(error.contains("no driver for it (PCI 8086:10d3)"), "{error}");
+    assert!(error.contains("no driver for a device of this PC (Ethernet adapter, PCI 8086:10d3"), "{error}");
 }
 
 #[test]
