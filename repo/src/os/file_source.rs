@@ -72,6 +72,23 @@ impl FileSource {
         Ok(source)
     }
 
+    /// Whether the file has no room of its own for these bytes and is long enough for them: they are zeros, and reading
+    /// them would only fill the system's cache with zeros (15 s for 8 GiB, against 0.3 s).
+    fn is_hole(&self, offset_bytes: u64, length_bytes: u64) -> bool {
+        let end = offset_bytes.saturating_add(length_bytes);
+        #[cfg(target_os = "linux")]
+        if self.regular_file.is_some() {
+            let has_no_data = match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset_bytes)) {
+                Ok(data) => data >= end,
+                Err(error) => error == rustix::io::Errno::NXIO,
+            };
+            // A file that has shrunk has no data there either.
+            return has_no_data && self.file.metadata().is_ok_and(|metadata| metadata.len() >= end);
+        }
+        let _ = end;
+        false
+    }
+
     fn subject(&self) -> Option<Subject> {
         self.device.map(Subject::Device).or(self.regular_file.map(Subject::File))
     }
@@ -158,6 +175,10 @@ impl Source for FileSource {
             return Ok(0);
         }
         let asked = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        if self.is_hole(offset_bytes, asked as u64) {
+            buffer[..asked].fill(0);
+            return Ok(asked);
+        }
         read_at(&self.file, &mut buffer[..asked], offset_bytes)
     }
 
@@ -191,6 +212,9 @@ impl Source for FileSource {
     }
 
     fn will_need(&self, offset_bytes: u64, length_bytes: u64) {
+        if self.is_hole(offset_bytes, length_bytes) {
+            return;
+        }
         #[cfg(target_os = "linux")]
         if let Some(length) = std::num::NonZeroU64::new(length_bytes) {
             let _ = rustix::fs::fadvise(&self.file, offset_bytes, Some(length), rustix::fs::Advice::WillNeed);
@@ -203,6 +227,28 @@ impl Source for FileSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holes_are_zeros_and_what_stands_between_them_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        let file = File::create(&path).unwrap();
+        file.set_len(3 << 20).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"here", 1 << 20).unwrap();
+        let source = open_source(&path).unwrap();
+        let mut buffer = vec![7; 1 << 20];
+        for (at, expected) in [(0, &[0; 4]), (1 << 20, b"here"), (2 << 20, &[0; 4]), ((1 << 20) - 2, b"\0\0he")] {
+            buffer.fill(7);
+            source.will_need(at, 1 << 20);
+            assert_eq!(source.read_at(at, &mut buffer).unwrap(), 1 << 20);
+            assert_eq!(&buffer[..4], expected, "{at}");
+            assert!(buffer[6..].iter().all(|byte| *byte == 0), "{at}");
+        }
+        // The hole at the end goes: what is not there any more is no zeros.
+        file.set_len(2 << 20).unwrap();
+        assert_eq!(source.read_at(2 << 20, &mut buffer).unwrap(), 0);
+        assert_eq!(source.read_at((2 << 20) - 4, &mut buffer).unwrap(), 4);
+    }
 
     #[test]
     fn a_file_is_read_at_any_place_up_to_its_length_when_opened() {
