@@ -13,4 +13,4 @@ def system(tools, work):
                    "HOLOTYPE_TEST_BUSYBOX": "/bin/busybox"}
     # With the features that all tests are built with, so that nothing is built twice.
     run("cargo", "test", "--quiet", "--offline", "--workspace", "--all-features", "--test", "virtual_pcs", "--",
-        "--test-threads", "3", cwd=ROOT, env=environment)
+        "--test-threads", "2", cwd=ROOT, env=environment)

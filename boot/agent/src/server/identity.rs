@@ -193,10 +193,10 @@ impl ServerSide {
 
     /// Tells the server what this machine is made of.
     ///
+    /// Gives the addresses that another machine of the server has too.
+    ///
     /// # Errors
     /// Where it does not take it.
-    ///
-    /// Gives the addresses that another machine of the server has too.
     pub fn tell_inventory(&self) -> Result<Vec<String>, ApiFailure> {
         let parts = MachineParts::read().unwrap_or_else(|_| MachineParts::identity());
         let body = serde_json::to_value(parts).unwrap_or(Value::Null);

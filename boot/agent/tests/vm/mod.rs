@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest life of a PC, by `timeout`; tests that hang end there.
-const LIFE_SECONDS: u32 = 240;
+const LIFE_SECONDS: u32 = 280;
 
 /// What a test needs of its surroundings; `None`, with a message, where they lack.
 pub fn wanted(what: &str) -> Option<PathBuf> {
@@ -32,6 +32,8 @@ pub fn wanted(what: &str) -> Option<PathBuf> {
 /// A running PC.
 pub struct Vm {
     qemu: Child,
+    /// What QEMU's monitor says.
+    said: PathBuf,
     serial: UnixStream,
     /// Everything that came over the serial port.
     pub output: String,
@@ -58,9 +60,11 @@ impl Vm {
         let folder = initramfs.parent().unwrap();
         let socket = folder.join(format!("serial-{}", std::process::id()));
         let _ = std::fs::remove_file(&socket);
+        let said = folder.join("monitor");
         let mut qemu = Command::new("timeout")
             .arg(LIFE_SECONDS.to_string())
-            .args(["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio"])
+            .args(["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
+            .args(["-nodefaults", "-display", "none", "-S", "-monitor", "stdio"])
             .args(["-serial", &format!("unix:{},server=on,wait=off", socket.display())])
             .args(["-no-reboot", "-device", "virtio-rng-pci", "-device", "VGA"])
             .arg("-kernel")
@@ -70,7 +74,7 @@ impl Vm {
             .args(["-append", &format!("rdinit=/init quiet loglevel=3 console=ttyS0,115200 {command_line}")])
             .args(arguments)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(&said).unwrap())
             .spawn()
             .expect("qemu-system-x86_64 starts");
         let started = Instant::now();
@@ -88,7 +92,7 @@ impl Vm {
             writeln!(stdin, "{word}").unwrap();
         }
         stdin.flush().unwrap();
-        Self { qemu, serial, output: String::new(), received: Vec::new(), seen: 0, started: Instant::now() }
+        Self { qemu, said, serial, output: String::new(), received: Vec::new(), seen: 0, started: Instant::now() }
     }
 
     /// Waits until `text` comes after what was waited for last; panics with what came where it does not.
@@ -135,11 +139,25 @@ impl Vm {
     pub fn wait_until_off(&mut self, seconds: u64) -> Duration {
         let end = Instant::now() + Duration::from_secs(seconds);
         while self.receive() {
-            assert!(Instant::now() < end, "the PC is still on after {seconds} s:\n{}", self.output);
+            if Instant::now() >= end {
+                let state = self.state();
+                panic!("the PC is still on after {seconds} s:\n{}\n{state}", self.output);
+            }
         }
         let status = self.qemu.wait().unwrap();
         assert!(status.success(), "qemu: {status}:\n{}", self.output);
         self.started.elapsed()
+    }
+
+    /// Where the processors are, for somebody who looks why it does not go on.
+    fn state(&mut self) -> String {
+        (0..3).for_each(|_| {
+            self.monitor("info registers -a");
+            std::thread::sleep(Duration::from_secs(1));
+        });
+        let said = std::fs::read(&self.said).unwrap_or_default();
+        let lines = String::from_utf8_lossy(&said).into_owned();
+        lines.lines().filter(|line| line.starts_with("RIP") || line.starts_with("CPU#")).collect::<Vec<_>>().join("\n")
     }
 
     /// The self-check's report, when the PC is off.
@@ -157,7 +175,11 @@ pub fn report_in(output: &str) -> Value {
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        let _ = self.qemu.kill();
-        let _ = self.qemu.wait();
+        // `timeout` hands the signal on; killed itself, it would leave the PC running.
+        if matches!(self.qemu.try_wait(), Ok(None)) {
+            let timeout = i32::try_from(self.qemu.id()).ok().and_then(rustix::process::Pid::from_raw);
+            let _ = timeout.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+            let _ = self.qemu.wait();
+        }
     }
 }
