@@ -265,7 +265,11 @@ impl Program {
                             self.flow.show_note(error.to_string());
                         }
                     }
-                    Request::Shell => self.shell(),
+                    Request::Shell => {
+                        self.shell();
+                        // Nothing that counts down went on meanwhile.
+                        ticked = Instant::now();
+                    }
                     Request::PowerOff => return left(Afterwards::PowerOff),
                     Request::Reboot => return left(Afterwards::Reboot),
                     Request::Leave => return left(Afterwards::Stay),

@@ -297,7 +297,10 @@ fn windows_by_tftp(initrd: &[u8]) {
     assert_eq!(numbers(4), [1, 2, 3, 4]);
     acknowledge(2);
     assert_eq!(numbers(4), [3, 4, 5, 6], "blocks 3 and 4 were lost");
-    acknowledge(2);
+    // The first two are of what was sent again; the next begins the window anew, the others are of its blocks.
+    for _ in 0..6 {
+        acknowledge(2);
+    }
     assert_eq!(numbers(4), [3, 4, 5, 6], "the first of the window was lost");
     acknowledge(6);
     let last: Vec<_> = (0..3).map(|_| block()).collect();

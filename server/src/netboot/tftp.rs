@@ -209,6 +209,9 @@ impl Sender {
         // Number of the last block that the client has; numbers go round after 65535.
         let mut done_block = 0_u16;
         let (mut sent_bytes, mut is_last_read, mut tries) = (0_u64, false, 0);
+        // A client acknowledges each block that it did not expect, and one that it has already: as many of these say
+        // nothing new as blocks were sent again. Else every packet would be doubled from then on.
+        let mut stale = 0;
         loop {
             while !is_last_read && window.len() < window_blocks {
                 let block = done_block.wrapping_add(window.len() as u16 + 1);
@@ -223,6 +226,9 @@ impl Sender {
             if tries == TRIES {
                 return Err(End::Timeout);
             }
+            if tries > 0 {
+                stale += window.len();
+            }
             tries += 1;
             for packet in &window {
                 self.socket.send(packet).await?;
@@ -232,13 +238,18 @@ impl Sender {
                 let has = usize::from(block.wrapping_sub(done_block));
                 if (1..=window.len()).contains(&has) {
                     window.drain(..has);
+                    // What is left is sent again with the next window.
+                    stale += window.len();
                     (done_block, tries) = (block, 0);
                     break;
                 }
                 // The first block of a window was lost (RFC 7440, section 4). With windows of one block this would be
-                // an old acknowledgement, and sending again would double every packet from then on.
+                // an old acknowledgement.
                 if has == 0 && window_blocks > 1 {
-                    break;
+                    if stale == 0 {
+                        break;
+                    }
+                    stale -= 1;
                 }
             }
         }

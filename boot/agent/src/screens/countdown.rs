@@ -9,6 +9,9 @@ use ratatui::layout::Rect;
 /// How long a person has to stop it, in milliseconds.
 const PATIENCE_MS: u64 = 10_000;
 
+/// What stands above it.
+pub(super) const TITLE: &str = "starting by itself";
+
 /// Before unattended work.
 pub(super) struct Countdown {
     what: String,
@@ -24,7 +27,7 @@ impl Countdown {
 
 impl Screen for Countdown {
     fn title(&self) -> String {
-        "starting by itself".to_owned()
+        TITLE.to_owned()
     }
 
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {

@@ -2,7 +2,7 @@
 
 use super::about::About;
 use super::confirm::Confirm;
-use super::countdown::Countdown;
+use super::countdown::{self, Countdown};
 use super::disks::Disks;
 use super::finished::Done;
 use super::image_name::ImageName;
@@ -161,6 +161,14 @@ impl Flow {
         if key == Key::Ctrl('l') {
             return self.ask(Request::Redraw);
         }
+        // Whatever a key is for elsewhere: here it stops what would begin by itself.
+        if self.top().title() == countdown::TITLE && key != Key::Enter {
+            self.follow(Step::Back);
+            if key == Key::F(9) {
+                self.ask(Request::Shell);
+            }
+            return;
+        }
         if self.help || self.note.is_some() {
             self.help = false;
             self.note = None;
@@ -196,7 +204,13 @@ impl Flow {
                 self.warnings.push(text.clone());
                 self.top_mut().news(&news);
             }
-            News::Connected => self.pop(),
+            News::Connected => {
+                self.pop();
+                if !self.warnings.is_empty() {
+                    let told = std::mem::take(&mut self.warnings);
+                    self.show_note(told.join("\n\n"));
+                }
+            }
             News::MissingDrivers(sentence) => self.missing_drivers = Some(sentence),
             News::Disks(disks) => {
                 self.pop();
@@ -208,7 +222,10 @@ impl Flow {
             }
             News::Places(places, notes) => {
                 self.pop();
-                self.replace_or_push(Places::new(places, notes, self.answers.is_backup, &self.facts));
+                // An image cannot be stored on the disk that it is made of.
+                let source = self.answers.disk.as_ref().filter(|_| self.answers.is_backup).map(|disk| &disk.path);
+                let places = places.into_iter().filter(|place| place.disk.is_none() || place.disk.as_ref() != source);
+                self.replace_or_push(Places::new(places.collect(), notes, self.answers.is_backup, &self.facts));
             }
             News::Looked { holds, images } => {
                 self.pop();
@@ -234,18 +251,13 @@ impl Flow {
                 self.answers.image_unreadable_bytes = unreadable_bytes;
                 self.wait("looking for disks", Request::ListDisks);
             }
-            News::Finished(mut finished) => {
+            News::Finished(mut finished) | News::Over(mut finished) => {
                 self.pop();
                 // What was said on the way is said again at the end.
                 let told = std::mem::take(&mut self.warnings);
                 finished
                     .warnings
                     .extend(told.into_iter().filter(|told| !finished.warnings.contains(told)).collect::<Vec<_>>());
-                let onward = self.ends(vec![Onward::Menu]);
-                self.push(Done::new(finished, onward));
-            }
-            News::Over(finished) => {
-                self.pop();
                 let onward = self.ends(vec![Onward::Menu]);
                 self.push(Done::new(finished, onward));
             }
@@ -337,7 +349,7 @@ impl Flow {
                     // What it still tells is late.
                     self.number += 1;
                 }
-                let was_countdown = self.top().title() == "starting by itself";
+                let was_countdown = self.top().title() == countdown::TITLE;
                 self.pop();
                 if was_countdown && self.facts.connects {
                     self.wait("connecting", Request::Connect);
@@ -369,6 +381,11 @@ impl Flow {
                 }
             }
             Answer::Type(kind) => self.push(TypedPlace::new(kind, &self.kept)),
+            Answer::AskPassword { host, share, folder, user } => {
+                self.kept.typed.retain(|(of, _)| *of != TypedKind::Smb);
+                self.kept.typed.push((TypedKind::Smb, vec![host, share, folder, user]));
+                self.push(TypedPlace::password(&self.kept));
+            }
             Answer::Place(place) => {
                 let location = place.location.clone();
                 self.answers.place = Some(place);

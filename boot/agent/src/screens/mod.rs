@@ -94,11 +94,23 @@ enum Answer {
     Disk(DiskView),
     Place(PlaceView),
     Type(TypedKind),
-    Name { name: String, own_password: bool },
+    /// An SMB share that is known but for the password of its user.
+    AskPassword {
+        host: String,
+        share: String,
+        folder: String,
+        user: String,
+    },
+    Name {
+        name: String,
+        own_password: bool,
+    },
     Password(Typed),
     Image(ImageView),
     Confirmed,
-    Go { verify: bool },
+    Go {
+        verify: bool,
+    },
     Onward(Onward),
     Keyboard(String),
     CountdownOver,

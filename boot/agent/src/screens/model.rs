@@ -41,6 +41,15 @@ impl DiskView {
 pub enum Location {
     /// As media name it.
     Place(Place),
+    /// A partition that was chosen from a list: a disk and its clone have the same UUIDs.
+    Partition {
+        /// As `/dev/sda1`.
+        device: PathBuf,
+        /// To know it again; empty where it has none.
+        uuid: String,
+        /// The repository's folder in it.
+        folder: String,
+    },
     /// A folder of this system.
     Folder(PathBuf),
 }
@@ -61,6 +70,8 @@ pub struct PlaceView {
     pub detail: String,
     /// Where it is.
     pub location: Location,
+    /// The disk of this PC that it is on: its own backup cannot go there.
+    pub disk: Option<PathBuf>,
 }
 
 /// An image in a list.

@@ -2,8 +2,9 @@
 
 use super::parts::{self, Choice};
 use super::text::plain;
-use super::{Answer, Facts, PlaceView, Screen, Step, TypedKind};
+use super::{Answer, Facts, Location, PlaceView, Screen, Step, TypedKind};
 use crate::terminal::Key;
+use holotype_boot::profile::Place;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -26,6 +27,17 @@ impl Places {
             typed.push((TypedKind::Folder, "A folder of this system ..."));
         }
         Self { places, notes, typed, choice: Choice::default(), is_backup }
+    }
+}
+
+/// Where a share names a user, the server keeps no password of it: it is typed.
+fn chosen(place: &PlaceView) -> Answer {
+    match &place.location {
+        Location::Place(Place::Smb { host, share, folder, user: Some(user), password: None }) => {
+            let (host, share, folder, user) = (host.clone(), share.clone(), folder.clone(), user.clone());
+            Answer::AskPassword { host, share, folder, user }
+        }
+        _ => Answer::Place(place.clone()),
     }
 }
 
@@ -59,7 +71,7 @@ impl Screen for Places {
             Key::Esc => Step::Back,
             Key::F(5) => Step::Ask(super::Request::ListPlaces),
             Key::Enter => match self.places.get(self.choice.at) {
-                Some(place) => Step::Answer(Answer::Place(place.clone())),
+                Some(place) => Step::Answer(chosen(place)),
                 None => Step::Answer(Answer::Type(self.typed[self.choice.at - self.places.len()].0)),
             },
             key => {

@@ -57,6 +57,7 @@ pub(super) fn places() -> Vec<PlaceView> {
         title: title.into(),
         detail: detail.into(),
         location: Location::Place(place),
+        disk: None,
     };
     let partition = Place::Partition { uuid: "1234-ABCD".into(), folder: "holotype".into() };
     vec![
@@ -468,10 +469,63 @@ fn unattended_work_begins_after_a_countdown_and_a_key_stops_it() {
     sitting.flow.tick(1_000);
     assert!(matches!(sitting.asked().1, Request::Unattended));
     sitting.news(progress("backup", 5, 5)).news(News::Over(finished(0))).see("everything was done");
-    let mut sitting = Sitting::new(facts);
+    let mut sitting = Sitting::new(facts.clone());
     sitting.press(&[Key::Char('x')]);
     assert!(matches!(sitting.asked().1, Request::Connect));
     sitting.news(News::Connected).see("Back up this PC");
+    // Also keys that are for something else elsewhere, however long that takes.
+    for key in [Key::Ctrl('c'), Key::Ctrl('l'), Key::F(1), Key::F(2), Key::Esc] {
+        let mut sitting = Sitting::new(facts.clone());
+        sitting.press(&[key]).flow.tick(60_000);
+        assert!(matches!(sitting.asked().1, Request::Connect), "{key:?}");
+    }
+    let mut sitting = Sitting::new(facts);
+    sitting.press(&[Key::F(9)]).flow.tick(60_000);
+    assert!(matches!(sitting.asked().1, Request::Shell));
+    assert!(sitting.asked.iter().all(|(_, request)| !matches!(request, Request::Unattended)));
+}
+
+#[test]
+fn what_was_told_on_the_way_is_not_lost() {
+    let twin = || News::Warning("another machine of the server has this PC's network address".into());
+    let facts = Facts { connects: true, ..medium() };
+    Sitting::new(facts.clone()).news(twin()).news(News::Connected).see("note").see("another machine of the server");
+    let mut sitting = Sitting::new(Facts { unattended: Some("It works.".into()), ..facts });
+    sitting.news(twin()).news(News::Over(finished(0))).see("another machine of the server");
+}
+
+#[test]
+fn the_disk_that_is_backed_up_is_no_place() {
+    let on = |disk: &str| {
+        let location =
+            Location::Partition { device: format!("/dev/{disk}1").into(), uuid: "1".into(), folder: "holotype".into() };
+        let (title, disk) = (format!("/dev/{disk}1"), Some(format!("/dev/{disk}").into()));
+        PlaceView { title, detail: String::new(), location, disk }
+    };
+    let mut sitting = Sitting::new(medium());
+    sitting.enter().news(News::Disks(disks())).enter().news(News::Places(vec![on("sda"), on("sdd")], Vec::new()));
+    assert!(!sitting.see("/dev/sdd1").shown().contains("/dev/sda1"));
+    // What an image comes from may be any.
+    let mut sitting = Sitting::new(medium());
+    sitting.press(&[Key::Down, Key::Enter]).news(News::Places(vec![on("sda")], Vec::new())).see("/dev/sda1");
+}
+
+#[test]
+fn the_password_of_a_share_from_the_list_is_asked_for() {
+    let place = |password: Option<&str>| Place::Smb {
+        host: "nas".into(),
+        share: "images".into(),
+        folder: "lab".into(),
+        user: Some("eva".into()),
+        password: password.map(str::to_owned),
+    };
+    let (title, location) = ("storage: nas".to_owned(), Location::Place(place(None)));
+    let listed = PlaceView { title, detail: String::new(), location, disk: None };
+    let mut sitting = Sitting::new(medium());
+    sitting.enter().news(News::Disks(disks())).enter().news(News::Places(vec![listed], Vec::new())).enter();
+    sitting.see("an SMB share").see("nas").see("images").see("lab").see("eva").type_text("open it").enter();
+    let Request::Look(Location::Place(asked)) = sitting.asked().1 else { panic!() };
+    assert_eq!(asked, place(Some("open it")));
 }
 
 #[test]

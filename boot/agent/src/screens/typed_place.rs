@@ -31,6 +31,12 @@ impl TypedPlace {
         Self { kind, fields, at: 0, missing: None }
     }
 
+    /// Of an SMB share that is known but for its password.
+    pub(super) fn password(kept: &Kept) -> Self {
+        let form = Self::new(TypedKind::Smb, kept);
+        Self { at: form.fields.len() - 1, ..form }
+    }
+
     fn text(&self, number: usize) -> String {
         self.fields.get(number).map(|(_, field)| field.text().trim().to_owned()).unwrap_or_default()
     }
@@ -66,7 +72,7 @@ impl TypedPlace {
                 (format!("folder {folder}"), Location::Folder(folder.into()))
             }
         };
-        Ok(PlaceView { title, detail: String::new(), location })
+        Ok(PlaceView { title, detail: String::new(), location, disk: None })
     }
 }
 

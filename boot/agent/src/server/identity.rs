@@ -205,6 +205,14 @@ impl ServerSide {
         Ok(told.address_twins.into_iter().map(|twin| twin.mac).collect())
     }
 
+    /// Stores of a session that has ended go on with this one.
+    pub(crate) fn take_over(&self, ended: &Self) {
+        let token = lock(&self.token).secret.clone();
+        let stores = std::mem::take(&mut *lock(&ended.stores));
+        stores.iter().filter_map(Weak::upgrade).for_each(|store| store.renew_token(token.clone()));
+        lock(&self.stores).extend(stores);
+    }
+
     fn renew_if_due(&self) {
         let (offset_ms, due) = {
             let (offset_ms, token) = (*lock(&self.offset_ms), lock(&self.token));

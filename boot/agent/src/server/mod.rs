@@ -11,7 +11,7 @@ mod identity;
 mod lists;
 mod runs;
 
-pub(crate) use api::ADVICE_ENDED;
+pub(crate) use api::{ADVICE_ENDED, sleep};
 pub use api::{Api, ApiFailure};
 pub use identity::{Connecting, FIRST_PATIENCE, ServerSide};
 pub(crate) use lists::minute_of;

@@ -102,7 +102,7 @@ fn look(booted: &Booted, words: &[&str], steps: &mut Vec<String>) -> Value {
         "disks": disks,
         "partitions": places::partitions().iter().map(partition).collect::<Vec<_>>(),
         "medium_data": places::medium_data().as_ref().map(partition),
-        "medium_disk": places::medium_disk(),
+        "medium_disk": places::medium_disks().first(),
         "machine_key": or_error(key),
         "place": place,
         "boot_entry": entry,

@@ -1,6 +1,7 @@
 //! The machine's own key: kept on the medium where that can be written, or made for one boot.
 
-use super::places::{Mounted, medium_data, medium_start, mount_whole};
+use super::init::STATE_DIR;
+use super::places::{Mounted, medium_data, medium_disks, medium_start, mount_whole};
 use super::{SystemError, is_init};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,7 +17,7 @@ const NAME: &str = "machine.key";
 pub enum Kept {
     /// On the medium: the next boot from it has the same one.
     OnMedium,
-    /// Nowhere: a CD, a medium that cannot be written, or a network boot.
+    /// In memory: a CD, a medium that cannot be written, or a network boot.
     ForThisBoot,
 }
 
@@ -25,24 +26,45 @@ pub enum Kept {
 /// randomness, which takes seconds on a PC without a hardware source.
 ///
 /// # Errors
-/// Where there is no randomness, or a file of that name on the medium is none: it is not replaced, because a server may
-/// know this machine by it.
+/// Where there is no randomness, two media are plugged in, or a file of that name on the medium is none: it is not
+/// replaced, because a server may know this machine by it.
 pub fn load_or_make() -> Result<(Zeroizing<[u8; 32]>, Kept), SystemError> {
     if !is_init() {
         return Err(SystemError::not_init("machine key"));
     }
+    if let [one, other, ..] = medium_disks().as_slice() {
+        let why = format!("two boot media are plugged in, {} and {}", one.display(), other.display());
+        return Err(SystemError::new("machine key", why).advise("unplug the one that this PC was not booted from"));
+    }
     let places: Vec<_> = [medium_start(), medium_data()].into_iter().flatten().collect();
     let mounted: Vec<Mounted> = places.iter().filter_map(|place| mount_whole(place).ok()).collect();
-    for place in &mounted {
-        if let Some(seed) = load(&place.folder)? {
+    let media: Vec<&Path> = mounted.iter().map(|place| place.folder.as_path()).collect();
+    of_media(&media, Path::new(STATE_DIR))
+}
+
+/// `memory` is lost with the power: what is kept there is the same as long as the PC is on, also for the program that
+/// follows one that ended by a mistake.
+fn of_media(media: &[&Path], memory: &Path) -> Result<(Zeroizing<[u8; 32]>, Kept), SystemError> {
+    for medium in media {
+        if let Some(seed) = load(medium)? {
             return Ok((seed, Kept::OnMedium));
         }
     }
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut())
-        .map_err(|error| SystemError::new("machine key", format!("the kernel gives no random numbers: {error}")))?;
-    let kept = mounted.iter().any(|place| keep(&place.folder, &seed).is_ok());
-    Ok((seed, if kept { Kept::OnMedium } else { Kept::ForThisBoot }))
+    let seed = match load(memory)? {
+        Some(seed) => seed,
+        None => {
+            let mut seed = Zeroizing::new([0; 32]);
+            getrandom::fill(seed.as_mut()).map_err(|error| {
+                SystemError::new("machine key", format!("the kernel gives no random numbers: {error}"))
+            })?;
+            seed
+        }
+    };
+    if media.iter().any(|medium| keep(medium, &seed).is_ok()) {
+        return Ok((seed, Kept::OnMedium));
+    }
+    keep(memory, &seed).map_err(|error| SystemError::new("machine key", format!("could not be kept: {error}")))?;
+    Ok((seed, Kept::ForThisBoot))
 }
 
 fn load(medium: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, SystemError> {
@@ -96,6 +118,20 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(medium.path().join(FOLDER)).unwrap().map(|it| it.unwrap().file_name()).collect();
         assert_eq!(names, [NAME]);
+    }
+
+    #[test]
+    fn without_a_medium_the_key_is_the_same_as_long_as_the_pc_is_on() {
+        let (memory, medium) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (seed, kept) = of_media(&[], memory.path()).unwrap();
+        assert_eq!(kept, Kept::ForThisBoot);
+        let absent = medium.path().join("absent/\0");
+        assert_eq!(of_media(&[&absent], memory.path()).unwrap(), (seed.clone(), Kept::ForThisBoot));
+        // A stick that came late: what the operator approved goes there.
+        assert_eq!(of_media(&[medium.path()], memory.path()).unwrap(), (seed.clone(), Kept::OnMedium));
+        let other = tempfile::tempdir().unwrap();
+        assert_eq!(of_media(&[medium.path()], other.path()).unwrap(), (seed, Kept::OnMedium));
+        assert!(!other.path().join(FOLDER).exists());
     }
 
     #[test]

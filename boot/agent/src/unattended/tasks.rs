@@ -2,7 +2,7 @@
 
 use super::image_name_of;
 use crate::screens::{BackupOrder, Finished, ImageView, Location, News, RestoreOrder};
-use crate::server::{Run, RunEnd, RunState, ServerSide};
+use crate::server::{Run, RunEnd, RunState, ServerSide, sleep};
 use crate::work::{Telling, Worker, disks};
 use holotype_boot::profile::Place;
 use holotype_repo::CancelToken;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How often the server is told how far a run is.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
+/// How long a run that may not begin now is let be.
+const CONFLICT_WAIT: Duration = Duration::from_secs(5);
 
 /// Waits for the first run, and ends when none is queued any more.
 pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, String> {
@@ -23,7 +25,7 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
     let patience = worker.setup.server_patience;
     let mut lines = Vec::new();
     let mut failures = Vec::new();
-    let mut seen = HashSet::new();
+    let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     let mut unreadable_bytes = 0;
     loop {
         if lines.is_empty() {
@@ -38,9 +40,15 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
             Some(run) => {
                 seen.insert(run.id.clone());
                 match server.start_run(&run, patience, tell, &cancelled) {
-                    // Cancelled meanwhile.
+                    // Cancelled meanwhile, or another of this machine is running: that one may end.
                     Err(failure) if failure.is(StatusCode::CONFLICT) => {
-                        telling.news(News::Warning(failure.to_string()));
+                        if lines.is_empty() {
+                            seen.remove(&run.id);
+                        }
+                        if told.insert(run.id.clone()) {
+                            telling.news(News::Warning(failure.to_string()));
+                        }
+                        sleep(CONFLICT_WAIT, &cancelled);
                         continue;
                     }
                     other => other.map_err(|failure| failure.to_string())?,
@@ -72,12 +80,15 @@ pub(super) fn run(worker: &mut Worker, telling: &Telling) -> Result<Finished, St
 
 /// Does a run. Bytes that could not be read beside.
 fn do_run(worker: &mut Worker, server: &Arc<ServerSide>, run: &Run, telling: &Telling) -> (RunEnd, u64) {
+    // The server stops this run alone; a person stops everything.
+    let all = telling.cancel.clone();
+    let telling = &telling.stopped_by(CancelToken::new());
     let stop = Arc::new(AtomicBool::new(false));
     let by_server = Arc::new(AtomicBool::new(false));
     let reporter = {
         let (server, run, meter) = (Arc::clone(server), run.clone(), Arc::clone(&telling.meter));
         let (stop, by_server, cancel) = (Arc::clone(&stop), Arc::clone(&by_server), telling.cancel.clone());
-        std::thread::spawn(move || report(&server, &run, &meter, &stop, &by_server, &cancel))
+        std::thread::spawn(move || report(&server, &run, &meter, &stop, &by_server, &all, &cancel))
     };
     let result = perform(worker, run, telling);
     stop.store(true, Ordering::Release);
@@ -158,11 +169,15 @@ fn report(
     meter: &crate::work::Meter,
     stop: &AtomicBool,
     by_server: &AtomicBool,
+    all: &CancelToken,
     cancel: &CancelToken,
 ) {
     let mut next = Instant::now();
     while !stop.load(Ordering::Acquire) {
         std::thread::sleep(Duration::from_millis(50));
+        if all.is_cancelled() {
+            return cancel.cancel();
+        }
         if Instant::now() < next {
             continue;
         }

@@ -24,16 +24,16 @@ pub fn list(files: &[PathBuf]) -> Result<Vec<DiskView>, String> {
     if !files.is_empty() {
         return Ok(files.iter().map(|file| of_file(file)).collect());
     }
-    let medium = places::medium_disk();
+    let media = places::medium_disks();
     let disks = list_disks().map_err(|error| error.to_string())?;
-    Ok(disks.into_iter().map(|disk| of_disk(disk, medium.as_deref())).collect())
+    Ok(disks.into_iter().map(|disk| of_disk(disk, &media)).collect())
 }
 
-fn of_disk(disk: DiskInfo, medium: Option<&Path>) -> DiskView {
+fn of_disk(disk: DiskInfo, media: &[PathBuf]) -> DiskView {
     let path = PathBuf::from(&disk.path);
     let (content, is_empty) = content_of(&path);
     DiskView {
-        is_medium: medium == Some(&path),
+        is_medium: media.contains(&path),
         in_use: !disk.mounted_at.is_empty(),
         model: plain(&disk.model.unwrap_or_default(), 60),
         serial: plain(&disk.serial.unwrap_or_default(), 60),
@@ -47,8 +47,13 @@ fn of_disk(disk: DiskInfo, medium: Option<&Path>) -> DiskView {
 }
 
 fn of_file(file: &Path) -> DiskView {
-    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    let (content, is_empty) = if bytes == 0 { (Vec::new(), true) } else { content_of(file) };
+    // A file that is not there yet, or holds nothing; a disk's length is not among what the system tells of its name.
+    let is_new = std::fs::metadata(file).map_or(true, |found| found.is_file() && found.len() == 0);
+    let (content, is_empty) = if is_new { (Vec::new(), true) } else { content_of(file) };
+    let bytes = match is_new {
+        true => 0,
+        false => open_source(file).ok().and_then(|source| source.geometry().bytes).unwrap_or(0),
+    };
     DiskView { path: file.to_owned(), model: "file".to_owned(), bytes, content, is_empty, ..DiskView::default() }
 }
 
@@ -189,6 +194,8 @@ mod tests {
 
     #[test]
     fn what_is_on_a_file_is_told() {
+        // A device has no length by its name: it is not taken for empty.
+        assert!(!list(&["/dev/full".into()]).unwrap()[0].is_empty);
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty");
         std::fs::write(&empty, vec![0; 2 << 20]).unwrap();

@@ -71,6 +71,11 @@ impl Telling {
         Self { tell: Arc::new(tell), cancel, meter }
     }
 
+    /// The same with another token.
+    pub(crate) fn stopped_by(&self, cancel: CancelToken) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
     /// Tells.
     pub fn news(&self, news: News) {
         (self.tell)(news);
@@ -270,7 +275,16 @@ impl Worker {
         })
     }
 
+    /// A session that the server ended since is opened anew, for the stores that are open too.
+    fn hold_session(&mut self, telling: &Telling) -> Result<(), String> {
+        match self.reached.as_ref().is_some_and(|reached| reached.location.is_on_server()) {
+            true => self.connect(telling),
+            false => Ok(()),
+        }
+    }
+
     fn backup(&mut self, order: &BackupOrder, telling: &Telling) -> Result<Finished, String> {
+        self.hold_session(telling)?;
         let (repository, reached) = self.opened()?;
         let done = backup::run(repository, reached, order, &Own::of(&self.setup), telling)?;
         self.tell_server(&done.report, telling);
@@ -278,6 +292,7 @@ impl Worker {
     }
 
     fn restore(&mut self, order: &RestoreOrder, telling: &Telling) -> Result<Finished, String> {
+        self.hold_session(telling)?;
         let (repository, reached) = self.opened()?;
         restore::run(repository, reached, order, self.setup.is_init, telling).map(|done| done.finished())
     }
@@ -310,6 +325,7 @@ impl Worker {
     ) -> Result<backup::BackedUp, String> {
         let credentials = credentials::for_backup(&self.setup)?;
         let cache = self.cache();
+        places::check_source(&order.disk.path, location)?;
         let reached = self.reach(location, telling)?;
         let store = reached.store.clone().filter(|_| reached.holds).ok_or_else(|| no_repository(location))?;
         let opened = Repository::open_shared(store, &credentials, Some(&cache));
@@ -349,10 +365,19 @@ impl Worker {
 fn no_repository(location: &Location) -> String {
     let place = match location {
         Location::Place(Place::Server { repository }) => format!("repository {repository} on the server"),
+        Location::Place(Place::Medium) => "the medium's data partition".to_owned(),
         Location::Place(_) => "the task's place".to_owned(),
+        Location::Partition { device, .. } => device.display().to_string(),
         Location::Folder(folder) => folder.display().to_string(),
     };
-    format!("{place}: no repository was made there yet; make it by hand once (in the menu, or with holotype init)")
+    let advice = match location {
+        // A menu's repository has keys of its own, and a medium that is made anew has an empty partition.
+        Location::Place(Place::Medium) => {
+            "copy the repository that its writer key is of to the folder holotype of the medium's data partition"
+        }
+        _ => "make it by hand once (in the menu, or with holotype init)",
+    };
+    format!("{place}: no repository was made there yet; {advice}")
 }
 
 /// What this machine is, for finding its own images.

@@ -3,7 +3,7 @@
 use super::{Telling, Worker};
 use crate::screens::News;
 use crate::server::{Connecting, FIRST_PATIENCE, ServerSide};
-use crate::system::{machine_key, network};
+use crate::system::{disks, machine_key, network};
 use holotype_boot::profile::Style;
 use http::StatusCode;
 use std::io::Write;
@@ -49,19 +49,22 @@ impl Worker {
             self.network_is_up = true;
         }
         let Some(server) = &profile.server else { return Ok(()) };
-        if let Some(side) = self.server() {
+        let ended = self.server();
+        if let Some(side) = &ended {
             // Whatever else it says: the session is as it was.
             let asked = side.repositories().err();
             if asked.is_none_or(|failure| !failure.is(StatusCode::UNAUTHORIZED)) {
                 return Ok(());
             }
             telling.step("the server ended the session of this PC; asking for another one");
-            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        let seed = self.machine_key()?;
+        let seed = self.machine_key(telling, server.enrolment.is_some())?;
         let mut connecting = Patient(telling, self.setup.server_patience);
         let side = ServerSide::connect(server, &seed, &profile.name, &self.setup.state_dir, &mut connecting)?;
         telling.step("connected to the server");
+        if let Some(ended) = &ended {
+            side.take_over(ended);
+        }
         // The server's list of machines is a convenience.
         match side.tell_inventory() {
             Ok(twins) if twins.is_empty() => {}
@@ -77,11 +80,19 @@ impl Worker {
         Ok(())
     }
 
-    fn machine_key(&self) -> Result<Zeroizing<[u8; 32]>, String> {
-        match self.setup.is_init {
-            true => machine_key::load_or_make().map(|(seed, _)| seed).map_err(|error| error.to_string()),
-            false => own_key(&self.setup.state_dir.join("machine.key")),
+    fn machine_key(&self, telling: &Telling, has_code: bool) -> Result<Zeroizing<[u8; 32]>, String> {
+        if !self.setup.is_init {
+            return own_key(&self.setup.state_dir.join("machine.key"));
         }
+        // A stick may come after the network: its key is the one that the server knows.
+        disks::wait(&mut |_| (), &|| telling.cancel.is_cancelled());
+        let (seed, kept) = machine_key::load_or_make().map_err(|error| error.to_string())?;
+        if has_code && kept == machine_key::Kept::ForThisBoot {
+            telling.step(
+                "this PC's key cannot be kept on the medium: the medium's enrolment code is good for this boot alone",
+            );
+        }
+        Ok(seed)
     }
 }
 

@@ -37,6 +37,7 @@ pub fn list(setup: &Setup, server: Option<&ServerSide>) -> (Vec<PlaceView>, Vec<
                 title: format!("server: {}", repository.name),
                 detail: server.origin().to_owned(),
                 location: Location::Place(Place::Server { repository: repository.name }),
+                disk: None,
             })),
             Err(failure) => notes.push(format!("The server's repositories are not known: {failure}")),
         }
@@ -47,19 +48,25 @@ pub fn list(setup: &Setup, server: Option<&ServerSide>) -> (Vec<PlaceView>, Vec<
     } else if setup.profile.as_ref().is_some_and(|profile| profile.server.is_some()) {
         notes.push("The server is not connected; look at \"Network and server\" in the start menu.".to_owned());
     }
-    if let Some(data) = places::medium_data() {
+    let medium = places::medium_data();
+    if let Some(data) = &medium {
         found.push(PlaceView {
             title: "this medium".to_owned(),
             detail: format!("its data partition, {}", size(data.bytes)),
             location: Location::Place(Place::Medium),
+            disk: Some(data.disk.clone()),
         });
     }
-    let others = places::partitions().into_iter().filter(|partition| !partition.is_medium);
+    // Another medium that is plugged in is a stick as any other.
+    let own_disk = medium.map(|data| data.disk).or_else(|| places::medium_disks().into_iter().next());
+    let others = places::partitions().into_iter();
+    let others = others.filter(|it| own_disk.as_ref() != Some(&it.disk) && it.filesystem != "iso9660");
     found.extend(others.map(place_of_partition));
     found.extend(setup.folders.iter().map(|folder| PlaceView {
         title: format!("folder {}", folder.display()),
         detail: String::new(),
         location: Location::Folder(folder.clone()),
+        disk: None,
     }));
     (found, notes)
 }
@@ -69,7 +76,8 @@ fn place_of_partition(partition: Partition) -> PlaceView {
     PlaceView {
         title: format!("{}{label}", partition.device.display()),
         detail: format!("{}, {}", partition.filesystem, size(partition.bytes)),
-        location: Location::Place(Place::Partition { uuid: partition.uuid, folder: FOLDER.to_owned() }),
+        location: Location::Partition { device: partition.device, uuid: partition.uuid, folder: FOLDER.to_owned() },
+        disk: Some(partition.disk),
     }
 }
 
@@ -91,6 +99,7 @@ fn place_of_storage(storage: &ListedStorage) -> Option<PlaceView> {
                 None => (None, rest.trim_start_matches('/').to_owned()),
             };
             let (host, share) = rest.split_once('/')?;
+            let host = host.strip_suffix(":445").unwrap_or(host);
             let (share, folder) = share.split_once('/').unwrap_or((share, FOLDER));
             let (host, share, folder) = (host.to_owned(), share.to_owned(), folder.to_owned());
             Place::Smb { host, share, folder, user, password: None }
@@ -98,7 +107,23 @@ fn place_of_storage(storage: &ListedStorage) -> Option<PlaceView> {
         _ => return None,
     };
     let (title, detail) = (format!("storage: {}", storage.name), location.to_owned());
-    Some(PlaceView { title, detail, location: Location::Place(place) })
+    Some(PlaceView { title, detail, location: Location::Place(place), disk: None })
+}
+
+/// Refuses a place on the disk that is backed up, before anything of it is mounted.
+///
+/// # Errors
+/// In a sentence.
+pub fn check_source(source: &Path, location: &Location) -> Result<(), String> {
+    let Location::Place(Place::Partition { uuid, .. }) = location else { return Ok(()) };
+    match places::partitions().iter().find(|it| it.disk == source && it.uuid.eq_ignore_ascii_case(uuid)) {
+        Some(found) => Err(format!(
+            "{} is on {}, and a backup cannot hold itself; give a place on another disk",
+            found.device.display(),
+            source.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Opens a repository of a server.
@@ -118,6 +143,10 @@ pub fn reach(location: &Location, server: Option<&ServerSide>, open: OpenStore<'
     }
     let (folder, mounted) = match location {
         Location::Folder(folder) => (folder.clone(), None),
+        Location::Partition { device, uuid, folder } => {
+            let mounted = places::mount_device(device, uuid, folder).map_err(|error| error.to_string())?;
+            (mounted.folder.clone(), Some(mounted))
+        }
         Location::Place(place) => {
             let mounted = places::mount(place).map_err(|error| error.to_string())?;
             // Of the others, the folder that was named is the place's already.
@@ -175,7 +204,7 @@ mod tests {
             let (name, kind, location) = ("a".to_owned(), kind.to_owned(), location.to_owned());
             match place_of_storage(&ListedStorage { name, kind, location })?.location {
                 Location::Place(place) => Some(place),
-                Location::Folder(_) => None,
+                _ => None,
             }
         };
         let nfs = Place::Nfs { host: "nas".into(), export: "/srv/a".into(), folder: FOLDER.into() };
@@ -191,6 +220,7 @@ mod tests {
         assert_eq!(place("smb", "//nas/images"), Some(smb(None, FOLDER)));
         assert_eq!(place("smb", "\\\\nas\\images\\lab"), Some(smb(None, "lab")));
         assert_eq!(place("smb", "smb://eva@nas/images"), Some(smb(Some("eva"), FOLDER)));
+        assert_eq!(place("smb", "smb://eva@nas:445/images"), Some(smb(Some("eva"), FOLDER)));
         assert_eq!([place("smb", "nas"), place("local", "/x"), place("nfs", "x")], [None, None, None]);
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Restored {
     pub receipt: String,
     /// What was done to the firmware's boot entries.
     pub boot_entry: Option<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
 }
 
 pub(super) fn run(
@@ -52,16 +54,18 @@ pub(super) fn run(
     let report = repository.restore(image, &*target, &options, &telling.job()).map_err(sentence)?;
     let receipt = repository.receipt(&report);
     drop(target);
+    let mut warnings = Vec::new();
     let boot_entry = match is_init.then(|| firmware::correct_boot_entry(&order.target.path)) {
         Some(Ok(done)) => done,
         Some(Err(error)) => {
-            telling
-                .news(News::Warning(format!("the disk is restored; the firmware's boot entry is as it was: {error}")));
+            let warning = format!("the disk is restored; the firmware's boot entry is as it was: {error}");
+            telling.news(News::Warning(warning.clone()));
+            warnings.push(warning);
             None
         }
         None => None,
     };
-    Ok(Restored { report, receipt, boot_entry })
+    Ok(Restored { report, receipt, boot_entry, warnings })
 }
 
 impl Restored {
@@ -86,7 +90,7 @@ impl Restored {
         Finished {
             what: "Restore".to_owned(),
             lines,
-            warnings: Vec::new(),
+            warnings: self.warnings.clone(),
             unreadable_bytes: report.unreadable_bytes,
             next: String::new(),
         }

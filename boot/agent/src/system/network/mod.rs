@@ -115,10 +115,7 @@ pub(super) fn bring_up(
 ) -> Result<Link, SystemError> {
     let _ = kernel::up("lo");
     let wanted = network.mac.as_deref().map(str::to_ascii_lowercase);
-    let adapters = find_adapters(wanted.as_deref(), cancelled)?;
-    for adapter in &adapters {
-        kernel::up(&adapter.name)?;
-    }
+    let adapters = switched_on(find_adapters(wanted.as_deref(), cancelled)?, tell)?;
     let names: Vec<String> = adapters.iter().map(describe).collect();
     tell(&format!("Network adapter {}: waiting for the link …", names.join(", ")));
     let name = match &network.address {
@@ -133,6 +130,25 @@ pub(super) fn bring_up(
     let link = link.ok_or_else(|| SystemError::new(format!("network adapter {name}"), "is gone"))?;
     tell(&format!("Network ready: {} has the address {}.", link.name, link.addresses.join(", ")));
     Ok(link)
+}
+
+/// Those of the adapters that come on: one without its firmware, or pulled out, does not keep the others from working.
+fn switched_on(adapters: Vec<Link>, tell: &mut dyn FnMut(&str)) -> Result<Vec<Link>, SystemError> {
+    let (mut on, mut failure) = (Vec::new(), None);
+    for adapter in adapters {
+        match kernel::up(&adapter.name) {
+            Ok(()) => on.push(adapter),
+            Err(error) => {
+                let error = error.advise("look whether it is plugged in, and whether the medium has its firmware");
+                tell(&error.to_string());
+                failure = Some(error);
+            }
+        }
+    }
+    match failure {
+        Some(error) if on.is_empty() => Err(error),
+        _ => Ok(on),
+    }
 }
 
 fn describe(link: &Link) -> String {

@@ -50,9 +50,12 @@ pub fn medium_start() -> Option<Partition> {
     found().into_iter().find(|it| it.name.as_deref() == Some(ESP_NAME)).map(|it| it.partition)
 }
 
-/// The disk that the system was booted from, if any: never offered as a target.
-pub fn medium_disk() -> Option<PathBuf> {
-    found().into_iter().find(|it| it.partition.is_medium).map(|it| it.partition.disk)
+/// Disks that are boot media of Holotype, each once: they are never offered as targets.
+pub fn medium_disks() -> Vec<PathBuf> {
+    let mut disks: Vec<PathBuf> =
+        found().into_iter().filter(|it| it.partition.is_medium).map(|it| it.partition.disk).collect();
+    disks.dedup();
+    disks
 }
 
 struct Found {
