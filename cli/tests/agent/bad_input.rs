@@ -1,8 +1,9 @@
 //! What goes wrong between a PC and its server: each ends, or waits, with a sentence that says what to do, and goes well
 //! once that is done.
 
+use crate::console::Sitting;
 use crate::fixture::{PATIENCE, Server};
-use crate::support::{Run, finish, noise};
+use crate::support::{PASSWORD, Run, finish, noise};
 use crate::unattended::{json_of, machine_id, profile_for, walk_has_large, writer_key};
 use holotype_boot::profile::{self, BootProfile, DiskChoice, Place, Task, WriterKey};
 use std::fs::{self, File};
@@ -193,6 +194,27 @@ fn a_session_that_is_revoked_in_the_middle_ends_the_backup() {
     let mut agent = Running::start(&server, "state", &[]);
     agent.says("waiting for the operator");
     contains(&agent.said(), &["its fingerprint is"]);
+}
+
+#[test]
+fn a_session_that_is_ended_before_a_backup_by_hand_is_opened_anew() {
+    let server = Server::initialised();
+    server.workspace.write("disk", noise(8, 1 << 20));
+    write_profile(&server, &profile_for(&server, "pc-06", Task::Menu));
+    let arguments = "--profile profile --state-dir state --disk disk";
+    let Some(mut sitting) = Sitting::start(&server.workspace, arguments) else { return };
+    sitting.see("Back up this PC");
+    server.client(["machine", "rights", "pc-06", "lab", "--add"]).expect(0);
+    sitting.press("\r").see("which disk?").press("\r").see("server: lab").press("\r").see("Name").press("\r");
+    sitting.see("password").press(PASSWORD).press("\r").see("this will happen");
+    let machine = machine_id(&server, "pc-06");
+    for token in json_of(&server, &["token", "list"]).as_array().unwrap() {
+        if token["machine"] == machine.as_str() {
+            server.client(["token", "revoke", token["id"].as_str().unwrap()]).expect(0);
+        }
+    }
+    sitting.press("\r").see("everything was done");
+    assert_eq!(images(&server), 1);
 }
 
 #[test]

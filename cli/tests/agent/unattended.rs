@@ -165,6 +165,33 @@ fn a_server_that_is_killed_in_the_middle_is_waited_for() {
     assert!(server.client(["restore", "pc-09", "-"]).expect(0).stdout == server.workspace.read("disk"));
 }
 
+#[test]
+fn a_run_that_is_cancelled_on_the_server_leaves_the_next_one_be() {
+    let server = Server::initialised();
+    server.workspace.write("profile", profile::encode(&profile_for(&server, "pc-10", Task::Server)).unwrap());
+    server.workspace.write("disk", noise(7, 640 << 20));
+    let child = start(&server, &["--disk", "disk", "--quiet"]);
+    let started = Instant::now();
+    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(started.elapsed() < PATIENCE, "{what}: {}", server.log());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    wait_until("it enrols", &|| server.client(["machine", "show", "pc-10"]).code == 0);
+    server.client(["machine", "rights", "pc-10", "lab", "--add"]).expect(0);
+    server.client(["task", "backup", "--machine", "pc-10", "--repository", "lab", "--name", "wrong"]).expect(0);
+    server.client(["task", "backup", "--machine", "pc-10", "--repository", "lab", "--name", "right"]).expect(0);
+    let packs = server.data().join("repositories");
+    wait_until("the first pack", &|| walk_has_large(&packs));
+    server.client(["task", "cancel", "wrong"]).expect(0);
+    let told = finish(child).expect(1).stderr;
+    assert!(told.contains("cancelled on the server"), "{told}");
+    let state = |task: &str| json_of(&server, &["task", "show", task])["runs"][0]["state"].clone();
+    assert_eq!([state("wrong"), state("right")], ["cancelled", "done"]);
+    assert_eq!(json_of(&server, &["image", "list"]).as_array().unwrap().len(), 1);
+}
+
 /// Whether a file of a megabyte or more lies somewhere below.
 pub fn walk_has_large(folder: &std::path::Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };

@@ -158,9 +158,6 @@ impl Flow {
 
     /// Takes a key.
     pub fn key(&mut self, key: Key) {
-        if key == Key::Ctrl('l') {
-            return self.ask(Request::Redraw);
-        }
         // Whatever a key is for elsewhere: here it stops what would begin by itself.
         if self.top().title() == countdown::TITLE && key != Key::Enter {
             self.follow(Step::Back);
@@ -168,6 +165,9 @@ impl Flow {
                 self.ask(Request::Shell);
             }
             return;
+        }
+        if key == Key::Ctrl('l') {
+            return self.ask(Request::Redraw);
         }
         if self.help || self.note.is_some() {
             self.help = false;
