@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::fat::{self, FatVolume};
 use crate::iso::{IsoContent, make_iso};
 use crate::loaders::{Loader, isolinux_script};
-use crate::new_file::new_file;
+use crate::new_file::{Readers, new_file};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,6 +36,6 @@ pub fn write_iso(ingredients: &Ingredients, path: &Path) -> Result<u64> {
         esp_files: &esp_files,
     })?;
     let watch = ingredients.watch();
-    new_file(path, watch, |file| image.write_into(file, path, watch))?;
+    new_file(path, Readers::Owner, watch, |file| image.write_into(file, path, watch))?;
     Ok(image.bytes())
 }

@@ -19,7 +19,7 @@ use crate::initramfs::{Initramfs, Modules, profile_archive};
 use crate::kernel::Kernel;
 use crate::loaders::{self, Loader, Loaders};
 use crate::manifest::{MANIFEST_PATH, Manifest};
-use crate::new_file::{new_file, write_all};
+use crate::new_file::{Readers, new_file, write_all};
 use crate::profile::{BootProfile, Style};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -136,6 +136,6 @@ fn lacking(options: &MediumOptions<'_>) -> Result<Vec<String>> {
 }
 
 /// Writes a file anew; half of one never stays under its name.
-fn write_file(path: &Path, bytes: &[u8], watch: &dyn Watch) -> Result<()> {
-    new_file(path, watch, |file| write_all(file, bytes, path, watch))
+fn write_file(path: &Path, bytes: &[u8], readers: Readers, watch: &dyn Watch) -> Result<()> {
+    new_file(path, readers, watch, |file| write_all(file, bytes, path, watch))
 }
