@@ -35,7 +35,7 @@ pub enum BootAction {
 /// What is to be done with kernels.
 #[derive(Debug, Subcommand)]
 pub enum BootKernelAction {
-    /// Take kernels in: from a linux-image-VERSION .deb, from a folder with one unpacked, or from / (the running system)
+    /// Take kernels in: from a linux-image-VERSION .deb, from a folder with one unpacked, or from / (all installed ones)
     Add {
         /// Package or folder
         source: PathBuf,
