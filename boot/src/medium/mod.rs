@@ -55,6 +55,8 @@ pub struct Ingredients {
     pub profile: BootProfile,
     /// Kinds of devices of common PCs that the kernel has no driver for, each with its drivers.
     pub lacking: Vec<String>,
+    /// Why there is no rescue shell on the medium, where there is none.
+    pub no_shell: Option<String>,
     loaders: Loaders,
     watch: Option<Box<dyn Watch + Send>>,
 }
@@ -70,7 +72,7 @@ impl Ingredients {
             kernel: options.kernel,
             modules: &options.modules,
             agent: options.agent,
-            busybox: busybox.as_deref(),
+            busybox: busybox.as_deref().ok(),
             firmware: options.firmware.as_deref(),
         };
         let lacking = lacking(options)?;
@@ -81,6 +83,7 @@ impl Ingredients {
             image: options.kernel.image()?,
             kernel_version: options.kernel.version().to_owned(),
             initrd: initramfs.make()?,
+            no_shell: busybox.err(),
             profile: options.profile.clone(),
             loaders: options.loaders.clone(),
             watch: None,
