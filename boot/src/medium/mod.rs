@@ -18,7 +18,7 @@ use crate::error::{BootError, Result};
 use crate::initramfs::{Initramfs, Modules, profile_archive};
 use crate::kernel::Kernel;
 use crate::loaders::{self, Loader, Loaders};
-use crate::manifest::{MANIFEST_PATH, Manifest};
+use crate::manifest::{MANIFEST_PATH, Manifest, ManifestPart};
 use crate::new_file::{Readers, new_file, write_all};
 use crate::profile::{BootProfile, Style};
 use crate::watch::Watch;
@@ -109,8 +109,8 @@ impl Ingredients {
         loaders::command_line(&self.profile)
     }
 
-    /// The files of an ESP, for Secure Boot, with the manifest.
-    fn esp_files(&self, product: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    /// The files of an ESP, for Secure Boot, with the manifest, which tells of `parts` too.
+    fn esp_files(&self, product: &str, parts: BTreeMap<String, ManifestPart>) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         let mut add = |path: &str, bytes: Vec<u8>| files.insert(path.to_owned(), bytes);
         // shim starts grubx64.efi beside it, whatever GRUB that is.
@@ -120,8 +120,8 @@ impl Ingredients {
         add("holotype/vmlinuz", self.image.clone());
         add("holotype/initrd", self.initrd.clone());
         add("holotype/profile.cpio", self.profile_cpio.clone());
-        let manifest = Manifest::of(product, &self.kernel_version, &files).to_bytes()?;
-        files.insert(MANIFEST_PATH.to_owned(), manifest);
+        let manifest = Manifest { parts, ..Manifest::of(product, &self.kernel_version, &files) };
+        files.insert(MANIFEST_PATH.to_owned(), manifest.to_bytes()?);
         Ok(files)
     }
 }
