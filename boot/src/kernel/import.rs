@@ -140,7 +140,25 @@ impl Read {
         index
     }
 
-    fn keep(self, store: &KernelStore, version: &str, watch: &dyn Watch) -> Result<Kernel> {
+    /// Leaves out what cannot be loaded, since something that it needs is neither here nor built in: it was left out on
+    /// purpose ([`sets::is_candidate`]), or the kernel lacks it.
+    fn drop_what_cannot_load(&mut self) {
+        loop {
+            let is_here = |name: &String| self.found.contains_key(name) || self.builtin.contains(name);
+            let is_lost = |found: &Found| !found.info.depends.iter().all(is_here);
+            let lost: Vec<String> =
+                self.found.iter().filter(|(_, found)| is_lost(found)).map(|(name, _)| name.clone()).collect();
+            if lost.is_empty() {
+                return;
+            }
+            for name in lost {
+                self.found.remove(&name);
+            }
+        }
+    }
+
+    fn keep(mut self, store: &KernelStore, version: &str, watch: &dyn Watch) -> Result<Kernel> {
+        self.drop_what_cannot_load();
         let index = self.index(version);
         let members = |set: ModuleSet| {
             let roots = self.found.iter().filter(move |(name, found)| set.holds(&found.path, name));
@@ -182,9 +200,20 @@ impl Read {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_loaded_is_left_out() {
+        let mut kernel = Read { builtin: ["core".to_owned()].into(), ..Read::default() };
+        for (name, depends) in [("a", "b,core"), ("b", ""), ("c", "d"), ("d", "e"), ("f", "c")] {
+            let bytes = crate::testing::module(&[&format!("name={name}"), &format!("depends={depends}")]);
+            kernel.take_module(&format!("kernel/{name}.ko"), &bytes).unwrap();
+        }
+        kernel.drop_what_cannot_load();
+        assert_eq!(kernel.found.into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
 
     #[test]
     fn kernels_are_bounded_together() {
