@@ -54,7 +54,9 @@ impl Initramfs<'_> {
     /// # Errors
     /// Where the agent is no static program, or modules or firmware cannot be read.
     pub fn make(&self) -> Result<Vec<u8>> {
-        check_agent(self.agent)?;
+        check_program(self.agent).map_err(|why| {
+            BootError::new("agent", why).advise("give the static holotype-agent for x86-64 with --agent")
+        })?;
         let mut archive = Archive::default();
         for folder in ["dev", "proc", "sys", "run", "tmp", "mnt", "holotype", "lib/modules", "lib/firmware"] {
             archive.add(folder, Node::Folder);
@@ -85,18 +87,16 @@ fn compress(archive: &[u8]) -> std::io::Result<Vec<u8>> {
     compressor.compress(archive)
 }
 
-/// A program that asks for a loader (`PT_INTERP`) finds none on the medium, and the PC would stop.
-fn check_agent(agent: &[u8]) -> Result<()> {
+/// Why a program does not start on a medium. One that asks for a loader (`PT_INTERP`) finds none there.
+pub(crate) fn check_program(program: &[u8]) -> std::result::Result<(), &'static str> {
     use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-    let refused =
-        |why: &str| BootError::new("agent", why).advise("give the static holotype-agent for x86-64 with --agent");
-    let file = ElfFile64::<object::Endianness>::parse(agent).map_err(|_| refused("it is no 64-bit Linux program"))?;
+    let file = ElfFile64::<object::Endianness>::parse(program).map_err(|_| "it is no 64-bit Linux program")?;
     let endian = file.endian();
     if file.elf_header().e_machine(endian) != object::elf::EM_X86_64 {
-        return Err(refused("it is no program for x86-64"));
+        return Err("it is no program for x86-64");
     }
     match file.elf_program_headers().iter().any(|header| header.p_type(endian) == object::elf::PT_INTERP) {
-        true => Err(refused("it is not statically linked, and would not start on a medium")),
+        true => Err("it is not statically linked, and would not start on a medium"),
         false => Ok(()),
     }
 }

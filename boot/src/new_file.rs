@@ -9,9 +9,23 @@ use std::path::{Path, PathBuf};
 /// Bytes written between two looks at whether to stop.
 pub const STEP_BYTES: usize = 4 << 20;
 
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner alone: a medium may hold a key, a code or a password.
+    Owner,
+    /// Every user: servers of network boot run as users of their own.
+    Everybody,
+}
+
 /// Has `write` write a file, and puts it at `path` at the end, over what was there. Until then it lies beside, under a
 /// name of its own, and is gone where anything fails or the work is stopped.
-pub fn new_file<T>(path: &Path, watch: &dyn Watch, write: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+pub fn new_file<T>(
+    path: &Path,
+    readers: Readers,
+    watch: &dyn Watch,
+    write: impl FnOnce(&mut File) -> Result<T>,
+) -> Result<T> {
     let path = &place(path)?;
     let failed = |error: io::Error| write_failed(path, &error);
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -20,8 +34,9 @@ pub fn new_file<T>(path: &Path, watch: &dyn Watch, write: impl FnOnce(&mut File)
     watch::check(watch, path.display())?;
     let made = write(file.as_file_mut())?;
     watch::check(watch, path.display())?;
+    // Without this it is for its owner alone, as all temporary files.
     #[cfg(unix)]
-    {
+    if readers == Readers::Everybody {
         use std::os::unix::fs::PermissionsExt;
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(failed)?;
     }
@@ -95,7 +110,7 @@ mod tests {
         let mut steps = 0;
         loop {
             let watch = StopsAfter(AtomicU32::new(steps));
-            match new_file(&path, &watch, |file| write_all(file, &content, &path, &watch)) {
+            match new_file(&path, Readers::Owner, &watch, |file| write_all(file, &content, &path, &watch)) {
                 Ok(()) => break,
                 Err(error) => assert!(error.to_string().contains("stopped"), "{error}"),
             }
@@ -107,6 +122,18 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), content);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn only_those_who_may_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for (readers, mode) in [(Readers::Everybody, 0o644), (Readers::Owner, 0o600)] {
+            new_file(&path, readers, &(), |file| write_all(file, b"new", &path, &())).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "{readers:?}");
+        }
+    }
+
     #[test]
     fn links_stay_and_devices_are_no_files() {
         let folder = tempfile::tempdir().unwrap();
@@ -114,11 +141,11 @@ mod tests {
         std::fs::write(&file, "old").unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        new_file(&link, &(), |new| write_all(new, b"new", &link, &())).unwrap();
+        new_file(&link, Readers::Owner, &(), |new| write_all(new, b"new", &link, &())).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
         assert!(link.is_symlink());
-        let refused = new_file(Path::new("/dev/null"), &(), |_| Ok(())).unwrap_err().to_string();
+        let refused = new_file(Path::new("/dev/null"), Readers::Owner, &(), |_| Ok(())).unwrap_err().to_string();
         assert!(refused.contains("no plain file"), "{refused}");
-        assert!(new_file(folder.path(), &(), |_| Ok(())).is_err());
+        assert!(new_file(folder.path(), Readers::Owner, &(), |_| Ok(())).is_err());
     }
 }

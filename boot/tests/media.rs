@@ -213,6 +213,23 @@ fn the_iso_image_pleases_everybody() {
     assert_eq!(fs::read(path("initrd")).unwrap(), made.ingredients.initrd);
     let report = verify(path("a").as_ref(), 0).unwrap();
     assert_eq!((report.product.as_str(), report.findings), ("iso", Vec::new()));
+    let whole = fs::read(path("a")).unwrap();
+    let find = |text: &[u8]| whole.windows(text.len()).position(|part| part == text).unwrap();
+    let isolinux = 86 * 2048;
+    for (at, expected) in [
+        (100, "ISOLINUX's first sector: it was changed"),
+        (435, "ISOLINUX's first sector: it was changed"),
+        (isolinux + 20, "isolinux/isolinux.bin: it was changed"),
+        (isolinux + 10_000, "isolinux/isolinux.bin: it was changed"),
+        (find(b"DEFAULT holotype\nPROMPT"), "isolinux/isolinux.cfg: it was changed"),
+        (find(&fs::read("/usr/lib/syslinux/modules/bios/ldlinux.c32").unwrap()[..4096]) + 3000, "isolinux/ldlinux.c32"),
+    ] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(path("b"), damaged).unwrap();
+        let findings = verify(path("b").as_ref(), 0).unwrap().findings;
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "byte {at}: {findings:?}");
+    }
 }
 
 #[test]
@@ -229,6 +246,8 @@ fn expiry_and_damage_are_found() {
     let backup_table = whole.len() - 512;
     let in_kernel = find(&[0x90; 4096]);
     for (at, expected) in [
+        (100, "GRUB's first sector: it was changed"),
+        (40 * 512 + 5000, "GRUB's core: it was changed"),
         (512, "partition table: there is none"),
         (1024 + 56, "partition table: the checksum of its entries"),
         (backup_table, "copy of the partition table"),

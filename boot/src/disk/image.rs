@@ -13,7 +13,7 @@ use super::{BIOS_NAME, DATA_LABEL, DATA_NAME, ESP_LABEL, ESP_NAME};
 use crate::error::{BootError, Result};
 use crate::fat::{self, FatVolume, SECTOR_BYTES};
 use crate::loaders::GrubBios;
-use crate::new_file::{new_file, write_failed};
+use crate::new_file::{Readers, new_file, write_failed};
 use crate::sparse::Sparse;
 use crate::watch::Watch;
 use gpt::disk::LogicalBlockSize;
@@ -100,7 +100,7 @@ pub(crate) fn make_disk_watched(content: &DiskContent<'_>, path: &Path, watch: &
     let mut mbr = protective_mbr(&content.grub.first_sector, sectors);
     mbr[440..444].copy_from_slice(&hash.as_bytes()[..4]);
     image.put(sectors * SECTOR_BYTES, Vec::new());
-    new_file(path, watch, |file| {
+    new_file(path, Readers::Owner, watch, |file| {
         image.write_into(file, path, watch)?;
         write_table(file, &places, hash.as_bytes()).map_err(|error| BootError::new(path.display(), error))?;
         let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&mbr));

@@ -24,6 +24,10 @@ pub struct IsoContent<'a> {
 const ISOLINUX_PATH: &str = "isolinux/isolinux.bin";
 const CATALOGUE_SECTOR: u64 = 19;
 const FIRST_FOLDER_SECTOR: u64 = 22;
+/// Where files begin.
+const FIRST_FILE_SECTOR: u64 = FIRST_FOLDER_SECTOR + 64;
+/// Bytes of the first sector before the disk's id.
+const MBR_CODE_BYTES: usize = 440;
 
 /// Where something is: first sector, bytes.
 type Place = (u32, u32);
@@ -36,31 +40,58 @@ struct Folder {
     place: Place,
 }
 
+fn too_large() -> BootError {
+    BootError::new("ISO image", "it would be larger than ISO 9660 allows")
+}
+
+/// Where isolinux.bin and the files beside the ESP's are, and the sector behind them.
+fn places(isolinux_bytes: usize, files: &BTreeMap<String, Vec<u8>>) -> Result<(BTreeMap<String, Place>, u64)> {
+    let mut next = FIRST_FILE_SECTOR;
+    let mut places = BTreeMap::new();
+    let sizes = files.iter().map(|(path, bytes)| (path.as_str(), bytes.len()));
+    for (path, bytes) in [(ISOLINUX_PATH, isolinux_bytes)].into_iter().chain(sizes) {
+        let sector = u32::try_from(next).map_err(|_| too_large())?;
+        next += (bytes as u64).div_ceil(SECTOR_BYTES);
+        places.insert(path.to_owned(), (sector, u32::try_from(bytes).map_err(|_| too_large())?));
+    }
+    Ok((places, next))
+}
+
+/// What a BIOS starts, as it will stand on the medium: name, where in bytes, and content. The arguments are those of
+/// [`IsoContent`].
+///
+/// # Errors
+/// Where boot files are not as known.
+pub fn bios_parts(
+    isolinux: Vec<u8>,
+    hybrid: &[u8],
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<(String, u64, Vec<u8>)>> {
+    let (places, _) = places(isolinux.len(), files)?;
+    let place = places[ISOLINUX_PATH];
+    let mut first_sector = mbr(hybrid, place.0, 0, 0, &[0; 4])?;
+    first_sector.truncate(MBR_CODE_BYTES);
+    let at = |place: Place| u64::from(place.0) * SECTOR_BYTES;
+    let mut parts = vec![("ISOLINUX's first sector".to_owned(), 0, first_sector)];
+    parts.push((ISOLINUX_PATH.to_owned(), at(place), with_boot_information(isolinux, place)?));
+    parts.extend(files.iter().map(|(path, bytes)| (path.clone(), at(places[path]), bytes.clone())));
+    Ok(parts)
+}
+
 /// Makes the image.
 ///
 /// # Errors
 /// Where it would be too large, or boot files are not as known.
 pub fn make_iso(content: IsoContent<'_>) -> Result<Sparse> {
-    let too_large = || BootError::new("ISO image", "it would be larger than ISO 9660 allows");
     let mut image = Sparse::new(0);
-    let folders_guess = FIRST_FOLDER_SECTOR + 64;
-    let mut next = folders_guess;
-    let mut take = |bytes: usize| -> Result<Place> {
-        let sector = u32::try_from(next).map_err(|_| too_large())?;
-        next += (bytes as u64).div_ceil(SECTOR_BYTES);
-        Ok((sector, u32::try_from(bytes).map_err(|_| too_large())?))
-    };
-    let mut places = BTreeMap::new();
-    let isolinux = take(content.isolinux.len())?;
-    places.insert(ISOLINUX_PATH.to_owned(), isolinux);
+    let (mut places, esp_sector) = places(content.isolinux.len(), content.files)?;
+    let isolinux = places[ISOLINUX_PATH];
     image.put(u64::from(isolinux.0) * SECTOR_BYTES, with_boot_information(content.isolinux, isolinux)?);
     for (path, bytes) in content.files {
-        let place = take(bytes.len())?;
-        image.put(u64::from(place.0) * SECTOR_BYTES, bytes.clone());
-        places.insert(path.clone(), place);
+        image.put(u64::from(places[path].0) * SECTOR_BYTES, bytes.clone());
     }
     let esp_bytes = content.esp.content.bytes();
-    let (esp_sector, _) = take(0)?;
+    let esp_sector = u32::try_from(esp_sector).map_err(|_| too_large())?;
     for (path, bytes) in content.esp_files {
         let offset = content.esp.places.get(path).copied().unwrap_or(0) / SECTOR_BYTES;
         let sector = u32::try_from(u64::from(esp_sector) + offset).map_err(|_| too_large())?;
@@ -78,7 +109,7 @@ pub fn make_iso(content: IsoContent<'_>) -> Result<Sparse> {
         folders[at].place = (next_folder as u32, length as u32);
         next_folder += length / SECTOR_BYTES;
     }
-    if next_folder > folders_guess {
+    if next_folder > FIRST_FILE_SECTOR {
         return Err(BootError::new("ISO image", "it has too many folders"));
     }
     for at in 0..folders.len() {

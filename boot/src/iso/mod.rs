@@ -17,7 +17,7 @@ mod descriptors;
 mod make;
 mod read;
 
-pub use make::{IsoContent, make_iso};
+pub use make::{IsoContent, bios_parts, make_iso};
 pub use read::{IsoFinding, check_iso};
 
 /// Bytes of a sector.

@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Most modules that are looked at; Linux 6.1 has 4,000.
 const MOST_MODULES: usize = 20_000;
+/// Most bytes of all kernels of a source without their modules, which are held until each is complete: one has 15 MB.
+const MOST_IMAGE_BYTES: u64 = 1 << 30;
 
 /// What was read of a kernel.
 #[derive(Default)]
@@ -45,6 +47,7 @@ pub fn import(store: &KernelStore, source: &Path) -> Result<Vec<Kernel>> {
 pub fn import_watched(store: &KernelStore, source: &Path, watch: &dyn Watch) -> Result<Vec<Kernel>> {
     let mut kernels: BTreeMap<String, Read> = BTreeMap::new();
     let mut count = 0;
+    let mut image_bytes = 0;
     read_source(source, &sets::is_candidate, watch, &mut |file| {
         let (KernelFile::Image { version, .. }
         | KernelFile::Module { version, .. }
@@ -56,6 +59,13 @@ pub fn import_watched(store: &KernelStore, source: &Path, watch: &dyn Watch) -> 
                 Err(BootError::new(source.display(), format_args!("it has more than {MOST_MODULES} modules")))
             }
             KernelFile::Image { bytes, .. } => {
+                image_bytes = count_bytes(image_bytes, bytes.len() as u64, MOST_IMAGE_BYTES).ok_or_else(|| {
+                    BootError::new(
+                        source.display(),
+                        format_args!("its kernels have more than {MOST_IMAGE_BYTES} bytes"),
+                    )
+                    .advise("take them in one by one")
+                })?;
                 kernel.image = Some(bytes);
                 Ok(())
             }
@@ -73,6 +83,11 @@ pub fn import_watched(store: &KernelStore, source: &Path, watch: &dyn Watch) -> 
             .advise("give a linux-image-VERSION .deb; linux-image-amd64 itself only names one"));
     }
     kernels.into_iter().map(|(version, kernel)| kernel.keep(store, &version, watch)).collect()
+}
+
+/// The sum, as far as it is allowed.
+fn count_bytes(before: u64, more: u64, most: u64) -> Option<u64> {
+    before.checked_add(more).filter(|sum| *sum <= most)
 }
 
 fn name_of_path(path: &str) -> Option<String> {
@@ -125,7 +140,25 @@ impl Read {
         index
     }
 
-    fn keep(self, store: &KernelStore, version: &str, watch: &dyn Watch) -> Result<Kernel> {
+    /// Leaves out what cannot be loaded, since something that it needs is neither here nor built in: it was left out on
+    /// purpose ([`sets::is_candidate`]), or the kernel lacks it.
+    fn drop_what_cannot_load(&mut self) {
+        loop {
+            let is_here = |name: &String| self.found.contains_key(name) || self.builtin.contains(name);
+            let is_lost = |found: &Found| !found.info.depends.iter().all(is_here);
+            let lost: Vec<String> =
+                self.found.iter().filter(|(_, found)| is_lost(found)).map(|(name, _)| name.clone()).collect();
+            if lost.is_empty() {
+                return;
+            }
+            for name in lost {
+                self.found.remove(&name);
+            }
+        }
+    }
+
+    fn keep(mut self, store: &KernelStore, version: &str, watch: &dyn Watch) -> Result<Kernel> {
+        self.drop_what_cannot_load();
         let index = self.index(version);
         let members = |set: ModuleSet| {
             let roots = self.found.iter().filter(move |(name, found)| set.holds(&found.path, name));
@@ -164,5 +197,28 @@ impl Read {
             builtin: self.builtin,
         };
         store.put(&kernel, watch)
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_loaded_is_left_out() {
+        let mut kernel = Read { builtin: ["core".to_owned()].into(), ..Read::default() };
+        for (name, depends) in [("a", "b,core"), ("b", ""), ("c", "d"), ("d", "e"), ("f", "c")] {
+            let bytes = crate::testing::module(&[&format!("name={name}"), &format!("depends={depends}")]);
+            kernel.take_module(&format!("kernel/{name}.ko"), &bytes).unwrap();
+        }
+        kernel.drop_what_cannot_load();
+        assert_eq!(kernel.found.into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn kernels_are_bounded_together() {
+        assert_eq!(count_bytes(6, 4, 10), Some(10));
+        assert_eq!(count_bytes(6, 5, 10), None);
+        assert_eq!(count_bytes(6, u64::MAX, 10), None);
     }
 }

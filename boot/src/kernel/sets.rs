@@ -290,7 +290,6 @@ const NEVER: &[&str] = &[
     "drivers/target/",
     "drivers/nfc/",
     "drivers/md/",
-    "drivers/mtd/",
     "drivers/edac/",
     "drivers/vhost/",
     "drivers/crypto/",

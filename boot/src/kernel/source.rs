@@ -1,4 +1,4 @@
-//! Where a kernel is taken from: a .deb; a folder with one unpacked, or `/` of the running machine.
+//! Where kernels are taken from: a .deb; a folder with some unpacked, or `/` for the installed ones.
 
 use crate::archive::{decompressor, read_package};
 use crate::error::{BootError, Result};
@@ -55,11 +55,12 @@ pub fn read_source(
     }
     watch.stage(READING, None);
     let mut files = Vec::new();
-    for below in ["boot", "lib/modules", "usr/lib/modules"] {
+    // Kernels lie in `boot` itself; folders there are often for root alone (`efi`, `lost+found`).
+    for (below, most_depth) in [("boot", 0), ("lib/modules", 16), ("usr/lib/modules", 16)] {
         // /lib is often a link to /usr/lib.
         let is_twice = below == "usr/lib/modules" && files.iter().any(|file: &PathBuf| is_module(file));
         if !is_twice && source.join(below).is_dir() {
-            list(&source.join(below), 0, &mut files)?;
+            list(&source.join(below), most_depth, &mut files)?;
         }
     }
     files.sort();
@@ -80,17 +81,17 @@ fn is_module(path: &Path) -> bool {
     path.to_str().is_some_and(|name| name.contains(".ko"))
 }
 
-fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The plain files of a folder, and of those in it down to a depth.
+fn list(folder: &Path, most_depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     let failed = |error| BootError::io(folder, "list it", &error);
-    if depth > 16 {
-        return Ok(());
-    }
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         // Links (`build`, `source`) are not followed.
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {
-            list(&entry.path(), depth + 1, files)?;
+            if let Some(depth) = most_depth.checked_sub(1) {
+                list(&entry.path(), depth, files)?;
+            }
         } else if kind.is_file() {
             files.push(entry.path());
         }
@@ -149,5 +150,32 @@ fn read_all(name: &str, reader: &mut dyn Read) -> Result<Vec<u8>> {
     match bytes.len() as u64 > MAX_FILE_BYTES {
         true => Err(BootError::new(name, format_args!("it has more than {MAX_FILE_BYTES} bytes"))),
         false => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_beside_kernels_are_not_looked_into() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["boot/vmlinuz-6.1", "boot/efi/vmlinuz-6.2", "lib/modules/6.1/kernel/a/b.ko"] {
+            fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+            fs::write(root.path().join(path), path).unwrap();
+        }
+        let mut files = Vec::new();
+        list(&root.path().join("boot"), 0, &mut files).unwrap();
+        assert_eq!(files, [root.path().join("boot/vmlinuz-6.1")]);
+        let mut found = Vec::new();
+        let mut take = |file: KernelFile<'_>| {
+            found.push(match file {
+                KernelFile::Image { version, .. } => version.to_owned(),
+                KernelFile::Module { path, .. } | KernelFile::Builtin { version: path, .. } => path.to_owned(),
+            });
+            Ok(())
+        };
+        read_source(root.path(), &|_| true, &(), &mut take).unwrap();
+        assert_eq!(found, ["6.1", "kernel/a/b.ko"]);
     }
 }

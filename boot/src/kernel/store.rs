@@ -141,7 +141,7 @@ impl KernelStore {
     /// # Errors
     /// Where there is none.
     pub fn get(&self, version: Option<&str>) -> Result<Kernel> {
-        let advice = "take one in: holotype boot kernel add linux-image-….deb (or / for the running one)";
+        let advice = "take one in: holotype boot kernel add linux-image-….deb (or / for the installed ones)";
         let none = |what: String| BootError::new(self.folder.display(), what).advise(advice);
         match version {
             Some(version) => self.kernel(version).ok_or_else(|| none(format!("there is no kernel {version}"))),

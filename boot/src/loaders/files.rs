@@ -1,6 +1,7 @@
 //! Which file comes from which package.
 
 use crate::error::{BootError, Result};
+use crate::initramfs::check_program;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -79,12 +80,53 @@ impl Loaders {
         fs::read(&path).map_err(|error| missing(&path, package, &error))
     }
 
-    /// Busybox, the rescue shell, where it is installed.
-    pub fn busybox(&self) -> Option<Vec<u8>> {
-        ["usr/bin/busybox", "bin/busybox"].into_iter().find_map(|path| fs::read(self.root.join(path)).ok())
+    /// Busybox, the rescue shell, where one is installed that starts on a medium.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn busybox(&self) -> std::result::Result<Vec<u8>, String> {
+        let mut why = "busybox is not installed".to_owned();
+        for path in ["usr/bin/busybox", "bin/busybox"].map(|path| self.root.join(path)) {
+            match fs::read(&path).map(|program| (check_program(&program), program)) {
+                Ok((Ok(()), program)) => return Ok(program),
+                Ok((Err(refused), _)) => why = format!("{}: {refused}", path.display()),
+                Err(_) => {}
+            }
+        }
+        Err(why)
     }
 }
 
 pub(super) fn missing(path: &Path, package: &str, error: &std::io::Error) -> BootError {
     BootError::io(path, "read the boot loader", error).advise(format_args!("install the package {package}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program without anything but one program header.
+    fn program(kind: u32) -> Vec<u8> {
+        let mut file = vec![0; 64 + 56];
+        file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
+        file[16..20].copy_from_slice(&[2, 0, 62, 0]);
+        file[32] = 64;
+        file[52..58].copy_from_slice(&[64, 0, 56, 0, 1, 0]);
+        file[64..68].copy_from_slice(&kind.to_le_bytes());
+        file
+    }
+
+    #[test]
+    fn only_a_static_busybox_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let loaders = Loaders::of_root(root.path());
+        assert_eq!(loaders.busybox().unwrap_err(), "busybox is not installed");
+        for folder in ["usr/bin", "bin"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        fs::write(root.path().join("usr/bin/busybox"), program(object::elf::PT_INTERP.0)).unwrap();
+        assert!(loaders.busybox().unwrap_err().contains("usr/bin/busybox: it is not statically linked"));
+        fs::write(root.path().join("bin/busybox"), program(object::elf::PT_LOAD.0)).unwrap();
+        assert_eq!(loaders.busybox(), Ok(program(object::elf::PT_LOAD.0)));
+    }
 }

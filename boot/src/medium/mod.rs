@@ -18,8 +18,8 @@ use crate::error::{BootError, Result};
 use crate::initramfs::{Initramfs, Modules, profile_archive};
 use crate::kernel::Kernel;
 use crate::loaders::{self, Loader, Loaders};
-use crate::manifest::{MANIFEST_PATH, Manifest};
-use crate::new_file::{new_file, write_all};
+use crate::manifest::{MANIFEST_PATH, Manifest, ManifestPart};
+use crate::new_file::{Readers, new_file, write_all};
 use crate::profile::{BootProfile, Style};
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Ingredients {
     pub profile: BootProfile,
     /// Kinds of devices of common PCs that the kernel has no driver for, each with its drivers.
     pub lacking: Vec<String>,
+    /// Why there is no rescue shell on the medium, where there is none.
+    pub no_shell: Option<String>,
     loaders: Loaders,
     watch: Option<Box<dyn Watch + Send>>,
 }
@@ -70,7 +72,7 @@ impl Ingredients {
             kernel: options.kernel,
             modules: &options.modules,
             agent: options.agent,
-            busybox: busybox.as_deref(),
+            busybox: busybox.as_deref().ok(),
             firmware: options.firmware.as_deref(),
         };
         let lacking = lacking(options)?;
@@ -81,6 +83,7 @@ impl Ingredients {
             image: options.kernel.image()?,
             kernel_version: options.kernel.version().to_owned(),
             initrd: initramfs.make()?,
+            no_shell: busybox.err(),
             profile: options.profile.clone(),
             loaders: options.loaders.clone(),
             watch: None,
@@ -106,8 +109,8 @@ impl Ingredients {
         loaders::command_line(&self.profile)
     }
 
-    /// The files of an ESP, for Secure Boot, with the manifest.
-    fn esp_files(&self, product: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    /// The files of an ESP, for Secure Boot, with the manifest, which tells of `parts` too.
+    fn esp_files(&self, product: &str, parts: BTreeMap<String, ManifestPart>) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         let mut add = |path: &str, bytes: Vec<u8>| files.insert(path.to_owned(), bytes);
         // shim starts grubx64.efi beside it, whatever GRUB that is.
@@ -117,8 +120,8 @@ impl Ingredients {
         add("holotype/vmlinuz", self.image.clone());
         add("holotype/initrd", self.initrd.clone());
         add("holotype/profile.cpio", self.profile_cpio.clone());
-        let manifest = Manifest::of(product, &self.kernel_version, &files).to_bytes()?;
-        files.insert(MANIFEST_PATH.to_owned(), manifest);
+        let manifest = Manifest { parts, ..Manifest::of(product, &self.kernel_version, &files) };
+        files.insert(MANIFEST_PATH.to_owned(), manifest.to_bytes()?);
         Ok(files)
     }
 }
@@ -136,6 +139,6 @@ fn lacking(options: &MediumOptions<'_>) -> Result<Vec<String>> {
 }
 
 /// Writes a file anew; half of one never stays under its name.
-fn write_file(path: &Path, bytes: &[u8], watch: &dyn Watch) -> Result<()> {
-    new_file(path, watch, |file| write_all(file, bytes, path, watch))
+fn write_file(path: &Path, bytes: &[u8], readers: Readers, watch: &dyn Watch) -> Result<()> {
+    new_file(path, readers, watch, |file| write_all(file, bytes, path, watch))
 }

@@ -15,6 +15,7 @@ use super::{Ingredients, write_file};
 use crate::error::{BootError, Result};
 use crate::loaders::Loader;
 use crate::manifest::{MANIFEST_PATH, Manifest};
+use crate::new_file::Readers;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -124,11 +125,14 @@ pub fn write_netboot(ingredients: &Ingredients, netboot: &Netboot, folder: &Path
         }
     }
     let manifest = manifest.to_bytes()?;
-    files.insert(MANIFEST_PATH.into(), manifest);
-    for (path, bytes) in &files {
-        write_file(&folder.join(path), bytes, ingredients.watch())?;
+    // The list comes last: it never tells of files that are not there yet.
+    let all = files.iter().map(|(path, bytes)| (path.as_str(), bytes)).chain([(MANIFEST_PATH, &manifest)]);
+    let mut written_bytes = 0;
+    for (path, bytes) in all {
+        write_file(&folder.join(path), bytes, Readers::Everybody, ingredients.watch())?;
+        written_bytes += bytes.len() as u64;
     }
-    Ok(files.values().map(|bytes| bytes.len() as u64).sum())
+    Ok(written_bytes)
 }
 
 /// Paths are below the machine's own folder. UEFI's kernel takes the archives from iPXE by `initrd=` names.

@@ -4,6 +4,7 @@ use super::{Ingredients, write_file};
 use crate::error::Result;
 use crate::loaders::Loader;
 use crate::manifest::Manifest;
+use crate::new_file::Readers;
 use crate::uki::{MANIFEST_SECTION, add_sections};
 use std::path::Path;
 
@@ -32,6 +33,6 @@ impl Ingredients {
 /// Where systemd's stub is missing, or the file cannot be written.
 pub fn write_uki(ingredients: &Ingredients, path: &Path) -> Result<u64> {
     let image = ingredients.uki()?;
-    write_file(path, &image, ingredients.watch())?;
+    write_file(path, &image, Readers::Owner, ingredients.watch())?;
     Ok(image.len() as u64)
 }

@@ -64,25 +64,38 @@ pub fn file<R: Read + Seek>(path: &Path, file: &mut R, report: &mut MediumReport
 
 /// The ESP's volume, with manifest and profile.
 fn volume<R: Read + Seek>(file: &mut R, offset: u64, report: &mut MediumReport) {
-    match FatReader::open(file, offset).and_then(|mut volume| volume.files()) {
-        Ok(files) => check_files(&files, report),
+    match FatReader::open(&mut *file, offset).and_then(|mut volume| volume.files()) {
+        Ok(files) => {
+            if let Some(manifest) = check_files(&files, report) {
+                report.findings.extend(manifest.compare_parts(file));
+            }
+        }
         Err(error) => report.findings.push(error.to_string()),
     }
 }
 
-fn check_files(files: &BTreeMap<String, Vec<u8>>, report: &mut MediumReport) {
-    match files.get(MANIFEST_PATH).map(|bytes| Manifest::parse(bytes)) {
+/// Gives the manifest.
+fn check_files(files: &BTreeMap<String, Vec<u8>>, report: &mut MediumReport) -> Option<Manifest> {
+    let manifest = match files.get(MANIFEST_PATH).map(|bytes| Manifest::parse(bytes)) {
         Some(Ok(manifest)) => {
             report.findings.extend(manifest.compare(files));
             report.files = manifest.files.len();
-            report.kernel = Some(manifest.kernel);
+            report.kernel = Some(manifest.kernel.clone());
+            Some(manifest)
         }
-        Some(Err(error)) => report.findings.push(error.to_string()),
-        None => report.findings.push(format!("{MANIFEST_PATH}: it is missing")),
-    }
+        Some(Err(error)) => {
+            report.findings.push(error.to_string());
+            None
+        }
+        None => {
+            report.findings.push(format!("{MANIFEST_PATH}: it is missing"));
+            None
+        }
+    };
     for (path, archive) in files.iter().filter(|(path, _)| path.ends_with("profile.cpio")) {
         check_profile(path, cpio::find_file(archive, PROFILE_PATH), report);
     }
+    manifest
 }
 
 fn check_profile(path: &str, bytes: Option<&[u8]>, report: &mut MediumReport) {

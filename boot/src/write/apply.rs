@@ -26,7 +26,8 @@ impl WritePlan {
     /// between blocks.
     ///
     /// # Errors
-    /// Where the device is in use meanwhile, cannot be written, gives back something else, or it was cancelled.
+    /// Where the device is in use meanwhile or another one is there, it cannot be written, gives back something else, or it
+    /// was cancelled.
     pub fn apply(self, progress: &mut dyn FnMut(u64, u64), cancelled: &dyn Fn() -> bool) -> Result<Written> {
         let mut medium = File::open(&self.medium).map_err(|error| BootError::io(&self.medium, "open it", &error))?;
         let blocks = self.blocks(&mut medium)?;
@@ -37,6 +38,8 @@ impl WritePlan {
                 BootError::io(&self.device, "open it for writing", &error)
                     .advise("is it in use, or do you need to be root?")
             })?;
+        // Only now: what is open is not replaced by another device under its number.
+        self.check_same(&Self::make(&self.medium, &self.device)?)?;
         copy(&self, &mut medium, &mut device, &blocks, progress, cancelled)
     }
 
@@ -84,6 +87,9 @@ fn copy(
     let stopped =
         || BootError::new(plan.device.display(), "writing was stopped").advise("it is no medium now; write it anew");
     let mut done = 0;
+    if cancelled() {
+        return Err(BootError::new(plan.device.display(), "stopped; nothing was written"));
+    }
     // What was bootable before, is not while it is half overwritten.
     device
         .seek(SeekFrom::Start(0))
@@ -128,4 +134,25 @@ fn read_block(file: &mut File, at: u64, end: u64) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(&mut block)?;
     Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan;
+    use super::*;
+
+    #[test]
+    fn what_is_stopped_before_it_begins_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path());
+        std::fs::write(&plan.medium, [1; 5000]).unwrap();
+        std::fs::write(&plan.device, [2; 8000]).unwrap();
+        let device = || OpenOptions::new().read(true).write(true).open(&plan.device).unwrap();
+        let mut medium = File::open(&plan.medium).unwrap();
+        let stopped = copy(&plan, &mut medium, &mut device(), &[0], &mut |_, _| {}, &|| true).unwrap_err();
+        assert!(stopped.to_string().contains("nothing was written"), "{stopped}");
+        assert_eq!(std::fs::read(&plan.device).unwrap(), [2; 8000]);
+        copy(&plan, &mut medium, &mut device(), &[0], &mut |_, _| {}, &|| false).unwrap();
+        assert_eq!(std::fs::read(&plan.device).unwrap(), [[1; 5000].as_slice(), &[2; 3000]].concat());
+    }
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Default)]
 pub struct DeviceFacts {
+    /// Major and minor number, and the kernel's count of disks where it has one (5.15 and later): together they are never
+    /// given to two disks.
+    pub number: String,
     pub is_partition: bool,
     pub read_only: bool,
     pub removable: bool,
@@ -59,7 +62,9 @@ impl DeviceFacts {
             in_use.extend(holders.map(|holder| format!("{} is built on it", holder.file_name().to_string_lossy())));
         }
         let is_usb = folder.to_string_lossy().contains("/usb");
+        let numbers = [text("dev"), text("diskseq")];
         Self {
+            number: numbers.into_iter().flatten().collect::<Vec<_>>().join(" "),
             is_partition: folder.join("partition").exists(),
             read_only: text("ro").as_deref() == Some("1"),
             // USB disks say 0, and are pulled out all the same.
@@ -99,6 +104,7 @@ mod tests {
         let disk = folder.path().join("sdz");
         for (name, text) in [
             ("dev", "8:240"),
+            ("diskseq", "17"),
             ("ro", "0"),
             ("removable", "1"),
             ("sdz1/dev", "8:241"),
@@ -112,6 +118,7 @@ mod tests {
         let facts = DeviceFacts::read(&disk, mounts, "Filename Type\n/dev/sdz partition 1 0 -2\n");
         assert_eq!(facts.in_use, ["/dev/sdz is swap space", "mounted at /media/stick"]);
         assert!(facts.removable && !facts.read_only && !facts.is_partition);
+        assert_eq!(facts.number, "8:240 17");
         assert_eq!((facts.model.as_deref(), facts.partitions.len()), (Some("Stick"), 1));
     }
 

@@ -24,6 +24,8 @@ pub struct WritePlan {
     pub medium_bytes: u64,
     /// Where it is written: everything there is lost.
     pub device: PathBuf,
+    /// What the kernel numbers it by.
+    pub device_number: String,
     /// How long that is.
     pub device_bytes: u64,
     /// Its model, where the kernel knows it.
@@ -77,6 +79,7 @@ impl WritePlan {
             medium: medium.to_owned(),
             medium_bytes,
             device: device.to_owned(),
+            device_number: facts.number,
             device_bytes,
             model: facts.model,
             serial: facts.serial,
@@ -84,6 +87,23 @@ impl WritePlan {
             partitions: facts.partitions,
             concerns,
         })
+    }
+
+    /// Whether what is there now is the device that was shown.
+    fn check_same(&self, now: &Self) -> Result<()> {
+        let identity =
+            |plan: &Self| (plan.device_number.clone(), plan.device_bytes, plan.model.clone(), plan.serial.clone());
+        if identity(self) == identity(now) {
+            return Ok(());
+        }
+        let why = format!("another device is there now: {}, in place of {}", now.told(), self.told());
+        Err(BootError::new(self.device.display(), why).advise("nothing was written; look at it anew"))
+    }
+
+    fn told(&self) -> String {
+        let or = |text: &Option<String>, none: &str| text.as_ref().map_or(none.to_owned(), ToString::to_string);
+        let (model, serial) = (or(&self.model, "no model"), or(&self.serial, "no serial number"));
+        format!("{model}, {serial}, {} bytes (number {})", self.device_bytes, self.device_number)
     }
 }
 
@@ -106,6 +126,38 @@ fn check_size(device: &Path, device_bytes: u64, medium_bytes: u64) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    pub(super) fn plan(folder: &Path) -> WritePlan {
+        WritePlan {
+            medium: folder.join("medium"),
+            medium_bytes: 5000,
+            device: folder.join("device"),
+            device_number: "8:16 4".into(),
+            device_bytes: 8000,
+            model: Some("Stick".into()),
+            serial: None,
+            removable: true,
+            partitions: Vec::new(),
+            concerns: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn another_device_is_told_of() {
+        let shown = plan(Path::new("/dev"));
+        shown.check_same(&WritePlan { partitions: vec!["sdz1".into()], ..shown.clone() }).unwrap();
+        for other in [
+            WritePlan { device_number: "8:16 5".into(), ..shown.clone() },
+            WritePlan { device_bytes: 9000, ..shown.clone() },
+            WritePlan { serial: Some("123".into()), ..shown.clone() },
+            WritePlan { model: Some("Disk".into()), ..shown.clone() },
+        ] {
+            let told = shown.check_same(&other).unwrap_err().to_string();
+            for expected in [shown.told(), other.told(), "nothing was written".into()] {
+                assert!(told.contains(&expected), "{told}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_too_small_is_told_with_both_sizes() {

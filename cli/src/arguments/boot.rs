@@ -35,7 +35,7 @@ pub enum BootAction {
 /// What is to be done with kernels.
 #[derive(Debug, Subcommand)]
 pub enum BootKernelAction {
-    /// Take kernels in: from a linux-image-VERSION .deb, from a folder with one unpacked, or from / (the running system)
+    /// Take kernels in: from a linux-image-VERSION .deb, from a folder with one unpacked, or from / (all installed ones)
     Add {
         /// Package or folder
         source: PathBuf,
@@ -167,12 +167,45 @@ pub struct BootCreateArguments {
     pub store: KernelStoreArguments,
 }
 
+impl BootCreateArguments {
+    /// Options that the questions have no use for, as far as they were given.
+    pub fn beside_questions(&self) -> Vec<&'static str> {
+        let profile = &self.profile;
+        let given = [
+            ("--profile", profile.profile.is_some()),
+            ("--name", profile.name.is_some()),
+            ("--style", profile.style != StyleName::Network),
+            ("--dhcp", profile.dhcp),
+            ("--address", !profile.address.is_empty()),
+            ("--mac", profile.mac.is_some()),
+            ("--organisation", profile.organisation.is_some()),
+            ("--machine", profile.machine.is_some()),
+            ("--enrolment-code-file", profile.enrolment_code_file.is_some()),
+            ("--expires", profile.expires.is_some()),
+            ("--task", profile.task != TaskName::Menu),
+            ("--task-file", profile.task_file.is_some()),
+            ("--place", profile.place.is_some()),
+            ("--disk", profile.disk != "only"),
+            ("--image", profile.image.is_some()),
+            ("--writer-key-file", profile.writer_key_file.is_some()),
+            ("--afterwards", profile.afterwards != AfterwardsName::PowerOff),
+            ("--console", profile.console != ConsoleName::Both),
+            ("--keyboard", profile.keyboard.is_some()),
+            ("--data", self.data.is_some()),
+            ("--size", self.size.is_some()),
+            ("--for", !self.machines.is_empty()),
+            ("--uki", self.uki),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(option, _)| option).collect()
+    }
+}
+
 /// A PC and its task.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The PC and its task")]
 pub struct ProfileArguments {
     /// All of it from a file (JSON, or off a medium), in place of the options below
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "style", "address", "machine", "enrolment_code_file", "task", "task_file", "expires", "place", "disk", "image", "writer_key_file"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "style", "address", "machine", "enrolment_code_file", "task", "task_file", "expires", "place", "disk", "image", "writer_key_file", "dhcp", "mac", "organisation", "afterwards", "console", "keyboard"])]
     pub profile: Option<PathBuf>,
     /// Name of the PC
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! `holotype task`.
 
 use super::management::{id, text, time};
-use super::roll_out::{approve_until_done, give_keys};
+use super::roll_out::{RollOut, give_keys};
 use crate::arguments::{GlobalArguments, NewTask, RestoreTask, TaskAction};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Table};
@@ -48,7 +48,7 @@ fn roll_out(global: &GlobalArguments, api: &ServerApi, restore: &RestoreTask) ->
         let image = restore.image.to_string();
         return told(global, &create(api, "restore", &restore.task, Some(&image))?, "made");
     }
-    let keys = give_keys(global, api, restore)?;
+    let (keys, machines) = give_keys(global, api, restore)?;
     let task = create(api, "restore", &restore.task, Some(&keys.image()))?;
     if !restore.approve {
         return told(global, &task, "made");
@@ -56,8 +56,9 @@ fn roll_out(global: &GlobalArguments, api: &ServerApi, restore: &RestoreTask) ->
     if !global.json {
         told(global, &task, "made")?;
     }
-    approve_until_done(global, api, restore, &keys, text(&task, "id"))?;
-    ended(global, api, text(&task, "id"))
+    let task = text(&task, "id");
+    let runs = RollOut::new(global, api, &keys, task, &machines).approve_until_done()?;
+    ended(global, task, &runs)
 }
 
 fn create(api: &ServerApi, action: &str, new: &NewTask, image: Option<&str>) -> Result<Value> {
@@ -157,22 +158,32 @@ fn watch(global: &GlobalArguments, api: &ServerApi, task: &str) -> Result {
             }
         }
         if waiting.is_empty() {
-            return ended(global, api, task);
+            return ended(global, task, &api.list::<Value>(&format!("/runs?task={task}"))?);
         }
     }
 }
 
-/// How the runs ended: the command fails where one of them did.
-fn ended(global: &GlobalArguments, api: &ServerApi, task: &str) -> Result {
-    let runs: Vec<Value> = api.list(&format!("/runs?task={task}"))?;
-    let failed = runs.iter().filter(|run| text(run, "state") == "failed").count();
-    if failed > 0 {
-        return Err(Failure::failed("run-failed", format!("task {task}: {failed} of {} runs failed", runs.len())));
-    }
+/// How the runs ended.
+fn ended(global: &GlobalArguments, task: &str, runs: &[Value]) -> Result {
+    check_ends(task, runs)?;
     if global.json {
         output::json(&runs);
     }
     Ok(Exit::Done)
+}
+
+/// The command fails where a run failed or was cancelled.
+fn check_ends(task: &str, runs: &[Value]) -> Result<()> {
+    let count = |state| runs.iter().filter(|run| text(run, "state") == state).count();
+    let (all, failed, cancelled) = (runs.len(), count("failed"), count("cancelled"));
+    if failed > 0 {
+        let besides = if cancelled > 0 { format!(", {cancelled} were cancelled") } else { String::new() };
+        return Err(Failure::failed("run-failed", format!("task {task}: {failed} of {all} runs failed{besides}")));
+    }
+    if cancelled > 0 {
+        return Err(Failure::failed("run-cancelled", format!("task {task}: {cancelled} of {all} runs were cancelled")));
+    }
+    Ok(())
 }
 
 /// The next progress of a run, or none where the stream ends or something was missed.
@@ -197,6 +208,17 @@ fn next_progress(stream: &mut impl BufRead) -> Result<Option<Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_that_failed_or_were_cancelled_fail_the_command() {
+        let kind = |states: &[&str]| {
+            let runs: Vec<Value> = states.iter().map(|state| json!({ "state": state })).collect();
+            check_ends("7", &runs).err().map(|failure| failure.kind())
+        };
+        assert_eq!(kind(&["done", "done"]), None);
+        assert_eq!(kind(&["done", "cancelled"]), Some("run-cancelled"));
+        assert_eq!(kind(&["cancelled", "failed"]), Some("run-failed"));
+    }
 
     #[test]
     fn the_stream_is_read_event_by_event() {

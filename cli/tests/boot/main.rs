@@ -236,6 +236,31 @@ fn what_is_missing_is_told_before_anything_is_asked() {
 }
 
 #[test]
+fn options_without_effect_are_refused() {
+    let Some(desk) = Desk::new() else { return };
+    for options in [["--name", "pc"], ["--style", "local"], ["--keyboard", "de"], ["--data", "20G"]] {
+        let said = desk.ends_with(2, &["create", options[0], options[1]]);
+        assert!(said.contains(options[0]) && said.contains("usb, iso, uki or netboot"), "{said}");
+    }
+    let profile = BootProfile::new("pc", holotype_boot::profile::Style::Network);
+    fs::write(desk.path("pc.json"), serde_json::to_vec(&profile).unwrap()).unwrap();
+    let create = ["create", "usb", "pc.img", "--profile", "pc.json"];
+    for options in [
+        ["--keyboard", "de"],
+        ["--console", "both"],
+        ["--afterwards", "stay"],
+        ["--mac", "52:54:00:00:00:01"],
+        ["--organisation", "x"],
+        ["--server", "https://backup:7443"],
+    ] {
+        let said = desk.ends_with(2, &[&create[..], &options[..]].concat());
+        assert!(said.contains(options[0]), "{said}");
+    }
+    let mut command = desk.command(&create);
+    assert!(command.env("HOLOTYPE_SERVER", "https://backup:7443").status().unwrap().success());
+}
+
+#[test]
 fn the_wizard_asks_until_an_answer_makes_sense() {
     let Some(desk) = Desk::new() else { return };
     let answers = ["pc 7", "300.1.1.1/8", "10.1.1.7/8", "10.1.1.1", "", "9", "2", "1", "", ""];

@@ -48,17 +48,22 @@ impl Machine {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// Shows the key until an operator has approved it; gives the machine's id.
-    fn claim(&self, mac: &str) -> String {
+    /// Shows the key once.
+    fn show_key(&self, mac: &str) -> Value {
         let key = self.key();
         let message = machine_proof::claim_message("default", &key.writer());
         let body = json!({
             "name": "unnamed", "public_key": key.writer().to_string(), "macs": [mac],
             "signature": hex::text(&key.sign(signature::MACHINE_CLAIM, &message)),
         });
+        self.json(Method::POST, "/machine/claims", &body)
+    }
+
+    /// Shows the key until an operator has approved it; gives the machine's id.
+    fn claim(&self, mac: &str) -> String {
         let started = Instant::now();
         loop {
-            let claim = self.json(Method::POST, "/machine/claims", &body);
+            let claim = self.show_key(mac);
             if let Some(machine) = claim["machine"].as_str() {
                 return machine.to_owned();
             }
@@ -145,7 +150,13 @@ fn one_command_restores_a_room() {
     });
     first.session(&ids[0]);
 
+    // The second showed another key before it was booted anew: that one asks no more.
+    let gone = Machine::new(&server, 3);
+    gone.show_key("52:54:00:00:00:02");
     let roll_out = ["task", "restore", "--image", "gold", "--repository", "lab", "--group", "room", "--approve"];
+    server.client(["group", "add", "empty"]).expect(0);
+    let empty = roll_out.map(|word| if word == "room" { "empty" } else { word });
+    server.client(empty).refused(1, &["group empty: no machine is in it"]);
     let command = server.client_command(roll_out).spawn().unwrap();
     let second = std::thread::scope(|scope| {
         let one = scope.spawn(|| first.work(gold.len()));
@@ -160,6 +171,7 @@ fn one_command_restores_a_room() {
     let fingerprint = machine_proof::fingerprint(&second.key().writer());
     assert!(told.contains(&format!("pc-2  approved  key {fingerprint}")), "{told}");
     assert_eq!(told.matches("done  restored").count(), 2, "{told}");
+    assert!(!told.contains(&machine_proof::fingerprint(&gone.key().writer())), "{told}");
 
     // Each has its receipt, signed by its own key; and no machine gets another image.
     let runs = asked(&server, &["task", "show", "restore room"])["runs"].clone();

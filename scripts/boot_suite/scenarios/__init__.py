@@ -16,6 +16,7 @@ SCENARIOS = {function.__name__.replace("_", "-"): function for function in (
     shares.nfs_share,
     netboot.netboot_two_dhcp,
     by_hand.local,
+    by_hand.local_unattended,
     network.addresses,
     firmware.uefi,
     cloning.clone,

@@ -1,8 +1,13 @@
 """What a person does at the PC, by keystrokes over the serial line."""
 
+import json
+import os
+import re
+import shutil
+
 from ..disks import file_of, small_disk, sparse
 from ..machine import CLEAR, DOWN, ENTER, ESCAPE, F1, F2, F9, TAB, Vm, virtio
-from ..process import run, say, sha256
+from ..process import output, run, say, sha256
 from ..server import PASSWORD, Server
 
 
@@ -59,6 +64,38 @@ def local(tools, work):
         vm.wait_screen("Restore: everything was done")
         vm.type(DOWN + ENTER)
         say(f"restore by hand from the medium: {vm.wait_end():.0f} s")
+    assert file_of(target) == digest
+
+
+def local_unattended(tools, work):
+    """2: no adapter at all: a backup by itself onto the medium, whose repository was put there when it was made"""
+    source = work / "source.img"
+    digest = small_disk(source, 22)
+    before = sha256(source)
+    # The steps of docs/BOOT.md.
+    repository, key = work / "holotype", work / "pc-u.key"
+    (work / "password").write_text(PASSWORD + "\n")
+    environment = {**os.environ, "HOLOTYPE_PASSWORD_FILE": str(work / "password"), "HOME": str(work / "home"),
+                   "HOLOTYPE_REPO": str(repository)}
+    holotype = lambda *arguments: output(tools.holotype, *arguments, env=environment)
+    holotype("init", "--fast-derivation", "--quiet")
+    holotype("key", "add", "--role", "writer", "--new-key-file", key, "--quiet")
+    medium = work / "medium.img"
+    tools.create("usb", medium, "--name", "pc-u", "--style", "local", "--data", "600M", "--task", "backup", "--place", "medium",
+                 "--writer-key-file", key, "--console", "serial")
+    first = int(re.search(r"First sector: (\d+)", output("sgdisk", "-i", "3", medium))[1])
+    partition = f"{medium}@@{first * 512}"
+    run("mcopy", "-s", "-i", partition, repository, "::/")
+    shutil.rmtree(repository)
+    vm = Vm(work, "backup by itself", *virtio(medium, 0, boot=0), *virtio(source, 1), network=None)
+    say(f"backup by itself onto the medium: {vm.wait_end():.0f} s")
+    assert sha256(source) == before, "the source was changed"
+    run(tools.holotype, "boot", "verify", medium, quiet=True)
+    run("mcopy", "-s", "-i", partition, "::/holotype", work)
+    [image] = json.loads(holotype("images", "--json"))
+    assert image["name"] == "pc-u", image
+    target = work / "target.img"
+    holotype("restore", "pc-u", target, "--quiet")
     assert file_of(target) == digest
 
 

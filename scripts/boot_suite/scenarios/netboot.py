@@ -132,6 +132,7 @@ def netboot_two_dhcp(tools, work):
         # It boots that file, or the agent: which, is chance.
         vm = site.pc("a DHCP server with a boot file", 2)
         site.wait_log("10.77.0.2 names a boot file of its own, pxelinux.0")
-        [event] = site.events("netboot.rival")
+        # The log comes first, the event after it.
+        [event] = wait_until("the event is there", lambda: site.events("netboot.rival"))
         assert "take the boot file out of its settings" in event["detail"], event
         vm.kill()

@@ -37,6 +37,18 @@ def network(tools, work):
             target.unlink()
 
 
+def stored_bytes(server):
+    """What the server has stored; files are renamed and removed meanwhile."""
+    total = 0
+    for folder, _, names in os.walk(server.data / "repositories"):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:
+                pass
+    return total
+
+
 def interrupted(tools, work):
     """6: the server is away in the middle of a backup; a PC is killed in the middle of a restore and started again"""
     with Server(tools, work) as server:
@@ -44,8 +56,7 @@ def interrupted(tools, work):
         digest = small_disk(source, 3, data_mib=120)
         medium = tools.medium(work, server.profile("pc-i", server.backup_task()))
         vm = Vm(work, "backup", *virtio(medium, 0, boot=0), *virtio(source, 1))
-        stored = lambda: sum(file.stat().st_size for file in (server.data / "repositories").rglob("*") if file.is_file())
-        wait_until("something is stored", lambda: stored() > 4 << 20, DEADLINE_SECONDS)
+        wait_until("something is stored", lambda: stored_bytes(server) > 4 << 20, DEADLINE_SECONDS)
         server.stop()
         time.sleep(5)
         server.start()

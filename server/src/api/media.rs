@@ -300,6 +300,9 @@ async fn make(state: &AppState, profile: BootProfile, new: &NewMedium) -> Result
             loaders: Loaders::default(),
         };
         let ingredients = Ingredients::make(&options).map_err(failed)?;
+        if let Some(why) = &ingredients.no_shell {
+            tracing::warn!("{why}; the medium has no rescue shell (F9), install the package busybox-static for one");
+        }
         let folder = tempfile::Builder::new().prefix(NEW_PREFIX).tempdir_in(state.boot_files.folder());
         let folder = folder.map_err(|error| ApiError::internal(format!("medium: no temporary folder: {error}")))?;
         let path = folder.path().join("medium");

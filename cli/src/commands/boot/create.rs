@@ -100,6 +100,9 @@ pub fn ingredients(
         let (version, lacking) = (kernel.version(), ingredients.lacking.join(", "));
         tracing::warn!("kernel {version} has no driver for {lacking}; PCs that need one do not find their devices");
     }
+    if let Some(why) = &ingredients.no_shell {
+        tracing::warn!("{why}; the medium has no rescue shell (F9), install the package busybox-static for one");
+    }
     Ok(ingredients)
 }
 

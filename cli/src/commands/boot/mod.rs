@@ -66,7 +66,13 @@ pub fn run(global: &GlobalArguments, action: &BootAction) -> Result {
         BootAction::Kernel(action) => kernel(global, action),
         BootAction::Create(arguments) => match (arguments.product, &arguments.target) {
             (Some(product), Some(target)) => create::run(global, arguments, product, target),
-            (None, None) => wizard::run(global, arguments),
+            (None, None) => match arguments.beside_questions()[..] {
+                [] => wizard::run(global, arguments),
+                [option, ..] => Err(Failure::usage(format!(
+                    "boot create: {option} is given, and not what to make: usb, iso, uki or netboot, and where to, as: usb \
+                     pc-07.img {option} …; without options, everything is asked"
+                ))),
+            },
             _ => Err(Failure::usage("boot create: give what to make and where to, as: usb pc-07.img")),
         },
         BootAction::Verify { medium } => check(global, medium),
@@ -154,7 +160,8 @@ fn check(global: &GlobalArguments, medium: &Path) -> Result {
             table.print();
         }
         for finding in &report.findings {
-            output::line(format!("found: {finding}"));
+            // Names of files on the medium are in it.
+            output::line(format!("found: {}", finding.replace(char::is_control, "?")));
         }
         if report.findings.is_empty() && !global.quiet {
             output::line("it is as it was made");

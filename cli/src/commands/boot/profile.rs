@@ -11,6 +11,10 @@ use std::path::Path;
 /// The profile that the command line asks for. `now_ms` is for times that are told as a distance from now.
 pub fn of(global: &GlobalArguments, arguments: &ProfileArguments, now_ms: i64) -> Result<BootProfile> {
     let profile = match &arguments.profile {
+        // HOLOTYPE_SERVER is there for other commands.
+        Some(_) if global.server.is_some() && global.server != std::env::var("HOLOTYPE_SERVER").ok() => {
+            return Err(Failure::usage("boot create: the server stands in --profile FILE; leave --server out"));
+        }
         Some(file) => {
             read_profile(file)?.map_err(|error: ProfileError| Failure::usage(format!("{}: {error}", file.display())))?
         }

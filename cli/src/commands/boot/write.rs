@@ -80,6 +80,9 @@ mod linux {
             }
         }
         let cancel = signals::cancel_token()?;
+        if cancel.is_cancelled() {
+            return Err(holotype_repo::Error::cancelled().into());
+        }
         let mut last = 0;
         let written = plan.apply(
             &mut |done, total| {
