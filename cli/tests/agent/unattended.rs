@@ -169,7 +169,7 @@ fn a_server_that_is_killed_in_the_middle_is_waited_for() {
 fn a_run_that_is_cancelled_on_the_server_leaves_the_next_one_be() {
     let server = Server::initialised();
     server.workspace.write("profile", profile::encode(&profile_for(&server, "pc-10", Task::Server)).unwrap());
-    server.workspace.write("disk", noise(7, 640 << 20));
+    server.workspace.write("disk", noise(7, 384 << 20));
     let child = start(&server, &["--disk", "disk", "--quiet"]);
     let started = Instant::now();
     let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
@@ -184,7 +184,12 @@ fn a_run_that_is_cancelled_on_the_server_leaves_the_next_one_be() {
     server.client(["task", "backup", "--machine", "pc-10", "--repository", "lab", "--name", "right"]).expect(0);
     let packs = server.data().join("repositories");
     wait_until("the first pack", &|| walk_has_large(&packs));
+    // Held until it is cancelled and the next report is due: however fast the PC is, it is in the middle then.
+    let signal = |signal| rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+    signal(rustix::process::Signal::STOP);
     server.client(["task", "cancel", "wrong"]).expect(0);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    signal(rustix::process::Signal::CONT);
     let told = finish(child).expect(1).stderr;
     assert!(told.contains("cancelled on the server"), "{told}");
     let state = |task: &str| json_of(&server, &["task", "show", task])["runs"][0]["state"].clone();
