@@ -11,6 +11,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const STABLE: Duration = Duration::from_millis(700);
 /// Longest wait for a USB stick whose driver has it already: sticks are given a second before they are asked.
 const STICK_DEADLINE: Duration = Duration::from_secs(8);
+const USB_DEVICES: &str = "/sys/bus/usb/devices";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits (with a deadline) until the kernel has found its disks: unchanged for a while. Ends early where `cancelled` turns
@@ -31,7 +32,7 @@ pub fn wait(tell: &mut dyn FnMut(&str), cancelled: &dyn Fn() -> bool) {
             known = now;
         }
         let complete = changed.elapsed() >= STABLE && known.iter().any(|name| is_disk(name));
-        if complete && (start.elapsed() >= STICK_DEADLINE || !stick_is_coming(Path::new("/sys/bus/usb/devices"))) {
+        if complete && (start.elapsed() >= STICK_DEADLINE || !stick_is_coming(Path::new(USB_DEVICES))) {
             break;
         }
         std::thread::sleep(PAUSE);
@@ -45,6 +46,25 @@ pub fn wait(tell: &mut dyn FnMut(&str), cancelled: &dyn Fn() -> bool) {
             }
             Some(missing) => format!("No disk was found: {missing}"),
         });
+    }
+}
+
+/// Waits until no stick is on its way any more. Other disks are not waited for: a PC that has none goes on at once.
+pub fn wait_for_sticks(cancelled: &dyn Fn() -> bool) {
+    if !is_init() {
+        return;
+    }
+    let usb = Path::new(USB_DEVICES);
+    let look = || (found(), std::fs::read_dir(usb).map_or(0, Iterator::count));
+    let start = Instant::now();
+    modules::wait_until_settled(STICK_DEADLINE, cancelled);
+    let (mut known, mut changed) = (look(), Instant::now());
+    while start.elapsed() < STICK_DEADLINE && !cancelled() && (changed.elapsed() < STABLE || stick_is_coming(usb)) {
+        std::thread::sleep(PAUSE);
+        let now = look();
+        if now != known {
+            (known, changed) = (now, Instant::now());
+        }
     }
 }
 

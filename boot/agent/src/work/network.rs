@@ -85,7 +85,7 @@ impl Worker {
             return own_key(&self.setup.state_dir.join("machine.key"));
         }
         // A stick may come after the network: its key is the one that the server knows.
-        disks::wait(&mut |_| (), &|| telling.cancel.is_cancelled());
+        disks::wait_for_sticks(&|| telling.cancel.is_cancelled());
         let (seed, kept) = machine_key::load_or_make().map_err(|error| error.to_string())?;
         if has_code && kept == machine_key::Kept::ForThisBoot {
             telling.step(
